@@ -1,0 +1,171 @@
+"""The table `api_calls`: its columns, what each means, in which unit, and when it is NULL.
+
+One wide table, one row per call: DuckDB reads only the columns that a query names. `estimated_*` is what
+LessLLM measured or worked out, `actual_*` is what the provider reported. NULL means unknown, never 0.
+Changes are additive: a new column is appended here and gets a migration (migrations.py).
+"""
+
+from dataclasses import dataclass
+
+INTERPRETER_VERSION = 1  # raised whenever a derived column's meaning or computation changes
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of `api_calls`. `derived` ones are worked out again by `lessllm reanalyze`."""
+
+    name: str
+    sql_type: str
+    comment: str
+    derived: bool = True
+    generated: str | None = None  # the SQL expression of a virtual column: computed when read, stored nowhere
+
+
+def _seen(name: str, sql_type: str, comment: str) -> Column:
+    return Column(name, sql_type, comment, derived=False)
+
+
+COLUMNS: tuple[Column, ...] = (
+    # which
+    _seen("request_id", "VARCHAR", "UUIDv7 of the call, also sent to the client as x-lessllm-request-id."),
+    _seen("timestamp", "TIMESTAMPTZ", "When the client's request headers had arrived at the gateway, UTC."),
+    _seen("gateway_id", "VARCHAR", "Random id of the gateway process that handled the call."),
+    _seen("sequence", "UBIGINT", "Number of the record within its gateway process, from 1 without gaps."),
+    # who
+    _seen(
+        "user_id",
+        "VARCHAR",
+        "The client key's name, else x-lessllm-user, else the body's user or metadata.user_id. NULL: none given.",
+    ),
+    _seen("client_key", "VARCHAR", "Configured name of the client's key. NULL: no keys configured."),
+    _seen("session_id", "VARCHAR", "x-lessllm-session. NULL: not given."),
+    _seen("tags", "JSON", "x-lessllm-tags as an object. NULL: not given."),
+    _seen("client_ip", "VARCHAR", "Address of the client as the gateway saw it."),
+    _seen(
+        "key_fingerprint",
+        "VARCHAR",
+        "Fingerprint of the credential that went upstream: same key, same value; the key can't be found from it. NULL: none.",
+    ),
+    # what
+    _seen("method", "VARCHAR", "HTTP method of the client's request."),
+    _seen("endpoint", "VARCHAR", "Path that the client called."),
+    _seen("api_format", "VARCHAR", "Format that the client spoke, such as openai-chat."),
+    _seen("model", "VARCHAR", "Model as the client asked. NULL: the request named none."),
+    _seen("streaming", "BOOLEAN", "The client asked for a stream."),
+    # where
+    _seen("provider", "VARCHAR", "Provider that was called. NULL: rejected before."),
+    _seen("upstream_format", "VARCHAR", "Format that was spoken to the provider. NULL: rejected before."),
+    _seen("upstream_model", "VARCHAR", "Model asked of the provider. NULL: none."),
+    _seen("response_model", "VARCHAR", "Model that the provider's answer names. NULL: none named."),
+    _seen("upstream_url", "VARCHAR", "URL that was called, credentials cut. NULL: rejected before."),
+    _seen("upstream_streaming", "BOOLEAN", "The provider was asked for a stream; differs from streaming when a plain call was streamed to measure it."),
+    _seen("route", "VARCHAR", "The way out: direct or the proxy's URL without credentials. NULL: rejected before."),
+    _seen("attempts", "JSON", "Each try, in order: provider, route, phase reached, status, error, times in ns since t0."),
+    # how it ended
+    _seen("status_code", "USMALLINT", "HTTP status that the client got. NULL: it left before."),
+    _seen(
+        "end_reason",
+        "VARCHAR",
+        "complete, truncated, client_cancelled, upstream_error, upstream_timeout, connect_error, proxy_error, rejected or gateway_error.",
+    ),
+    Column("error_code", "VARCHAR", "Our code, else the provider's error code or type. NULL: no error."),
+    Column("error_message", "VARCHAR", "What went wrong, in words. NULL: no error."),
+    Column("upstream_request_id", "VARCHAR", "The provider's id of the request, from its headers. NULL: none."),
+    Column("finish_reason", "VARCHAR", "finish_reason, stop_reason or status of the (first) answer. NULL: none."),
+    # tokens
+    Column("actual_prompt_tokens", "BIGINT", "Whole prompt: fresh + cache read + cache write. NULL: not reported."),
+    Column("actual_completion_tokens", "BIGINT", "Output tokens, reasoning included. NULL: not reported."),
+    Column("actual_total_tokens", "BIGINT", "Prompt + completion tokens. NULL: not reported."),
+    Column("actual_cached_tokens", "BIGINT", "Prompt tokens read from the provider's cache. NULL: not reported."),
+    Column("actual_cache_write_tokens", "BIGINT", "Prompt tokens written to the provider's cache. NULL: not reported."),
+    Column("actual_cache_write_5m_tokens", "BIGINT", "Of these, for 5 minutes (Anthropic). NULL: not reported."),
+    Column("actual_cache_write_1h_tokens", "BIGINT", "Of these, for 1 hour (Anthropic). NULL: not reported."),
+    Column("actual_reasoning_tokens", "BIGINT", "Output tokens spent on reasoning. NULL: not reported."),
+    Column("actual_usage", "JSON", "The provider's usage object as it came (stream parts merged). NULL: none."),
+    # time
+    Column("total_latency_ms", "DOUBLE", "Last byte to the client minus t0 (request headers parsed)."),
+    Column("estimated_ttfb_ms", "DOUBLE", "Upstream response headers minus start of sending upstream. NULL: no upstream response."),
+    Column(
+        "estimated_ttft_ms",
+        "DOUBLE",
+        "Time to first token: first non-empty generated content, reasoning included, minus t0. NULL: the upstream did not stream, or no content came.",
+    ),
+    Column("estimated_ttfo_ms", "DOUBLE", "As TTFT, but the first content that is not reasoning. NULL: as TTFT."),
+    Column(
+        "estimated_tpot_ms",
+        "DOUBLE",
+        "Time per output token: (last content - first content) / (output tokens - 1). NULL: the upstream did not stream, fewer than 2 output tokens or unknown, all content in one read, n > 1, or reasoning billed but not streamed.",
+    ),
+    Column("output_tokens_per_s", "DOUBLE", "Output tokens / total latency: comparable between streaming and not. NULL: tokens unknown."),
+    Column("chunk_gap_p50_ms", "DOUBLE", "Median gap between network reads that carried content. NULL: fewer than 2 reads."),
+    Column("chunk_gap_p99_ms", "DOUBLE", "99th percentile of these gaps. NULL: fewer than 2 reads."),
+    Column("pool_wait_ms", "DOUBLE", "Wait for a free upstream connection. NULL: not known."),
+    Column("dns_ms", "DOUBLE", "Name resolution. NULL: reused connection, or resolved by the proxy, or not known."),
+    Column("tcp_connect_ms", "DOUBLE", "TCP connect to the upstream or the first proxy. NULL: reused connection."),
+    Column("proxy_handshake_ms", "DOUBLE", "SOCKS negotiation or CONNECT, TLS to the proxy included. NULL: direct, or reused connection."),
+    Column("tls_ms", "DOUBLE", "TLS handshake with the upstream. NULL: plain http, or reused connection."),
+    Column("request_receive_ms", "DOUBLE", "Reading the client's body: a slow upload. NULL: it was not read whole."),
+    Column("request_send_ms", "DOUBLE", "Sending the request upstream. NULL: not sent."),
+    Column("server_wait_ms", "DOUBLE", "Request sent until the first response byte. NULL: no upstream response."),
+    Column("receive_ms", "DOUBLE", "First until last upstream byte. NULL: no upstream response."),
+    Column("client_blocked_ms", "DOUBLE", "Time in which a slow client held the relay up."),
+    Column("prior_attempts_ms", "DOUBLE", "Time spent on attempts that failed before the one that answered."),
+    Column("gateway_overhead_ms", "DOUBLE", "What LessLLM itself added: total - upstream span - request_receive - client_blocked - prior_attempts."),
+    Column(
+        "network_ms",
+        "DOUBLE",
+        "Estimate of time spent on the network: connect phases + one round trip (for a reused connection, the one measured when it was opened). NULL: no round trip known.",
+    ),
+    Column(
+        "compute_ms",
+        "DOUBLE",
+        "Estimate of the provider's compute time before the first token (whole call if not streamed): max(0, ttft or total - network - overhead). NULL: network unknown.",
+    ),
+    Column("provider_processing_ms", "DOUBLE", "Processing time that the provider itself reports, in a header or its body. NULL: none."),
+    Column("connection_reused", "BOOLEAN", "The call went over a kept-alive connection. NULL: not known."),
+    Column("remote_dns", "BOOLEAN", "The proxy resolved the upstream's name. NULL: not known."),
+    # money
+    Column("estimated_cost_usd", "DOUBLE", "All token parts at their prices. NULL: price or tokens unknown, see price_source."),
+    Column("cost_basis", "VARCHAR", "reported: from the provider's usage; partial: some parts were missing; estimated: tokens estimated (a cut-off stream). NULL: no cost."),
+    Column("cache_savings_usd", "DOUBLE", "What the cached tokens would have cost fresh, minus what they cost, minus the write premium; negative when writes were wasted. NULL: unknown."),
+    Column("price_source", "VARCHAR", "configured, genai-prices, or why there is no price: unknown_model, no_usage."),
+    Column("price_version", "VARCHAR", "Version of the price data used. NULL: none used."),
+    # cache
+    Column("estimated_cached_tokens", "BIGINT", "Prompt tokens predicted to be read from cache. NULL: not predicted."),
+    Column("estimated_cache_hit_rate", "DOUBLE", "Predicted cached tokens / prompt tokens, 0 to 1. NULL: not predicted."),
+    Column("actual_cache_hit_rate", "DOUBLE", "actual_cached_tokens / actual_prompt_tokens, 0 to 1. NULL: the provider reported no cache figure."),
+    Column("cache_outcome", "VARCHAR", "Prediction against report, such as as_predicted. NULL: not predicted."),
+    Column("cache_miss_reason", "VARCHAR", "Why the prompt was not cached. NULL: not predicted, or no miss."),
+    Column("cache_scope", "VARCHAR", "Hash of what separates caches: provider, key, model, settings. NULL: not predicted."),
+    # raw
+    Column(
+        "raw_request",
+        "VARCHAR",
+        "The client's request body as text. NULL: none, not UTF-8, or bodies deleted.",
+        generated="TRY(decode(request_body))",
+    ),
+    Column(
+        "raw_response",
+        "VARCHAR",
+        "The provider's answer as text; a stream's assembled answer. NULL: none, not UTF-8, or bodies deleted.",
+        generated="COALESCE(decoded_response, TRY(decode(response_body)))",
+    ),
+    Column(
+        "decoded_response",
+        "VARCHAR",
+        "The answer assembled from a stream, or with its content-encoding undone. NULL: response_body itself is the answer.",
+    ),
+    _seen("request_body", "BLOB", "The client's request body, byte for byte."),
+    _seen("request_body_bytes", "BIGINT", "Its full size; larger than what is stored if that was cut."),
+    _seen("upstream_request_body", "BLOB", "What was sent to the provider, when it was translated. NULL: as the client sent it, but for the model's name and stream options."),
+    _seen("response_body", "BLOB", "The provider's answer, byte for byte, still content-encoded; of a stream, its events."),
+    _seen("response_body_bytes", "BIGINT", "Its full size; larger than what is stored if that was cut."),
+    _seen("client_response_body", "BLOB", "What the client got, when it was translated. NULL: the provider's bytes."),
+    _seen("request_headers", "JSON", "The client's headers as [name, value] pairs, credentials cut to fingerprints."),
+    _seen("response_headers", "JSON", "The provider's headers as [name, value] pairs, credentials cut."),
+    _seen("clock_marks", "JSON", "All marks in ns since t0, with time and size of each network read: what the time columns are worked out from."),
+    Column("interpreter_version", "USMALLINT", "Version of the code that worked out the derived columns."),
+    Column("interpreter_error", "VARCHAR", "Why derived columns could not be worked out. NULL: they could."),
+)
+
+COLUMN_NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)

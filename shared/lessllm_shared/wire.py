@@ -1,0 +1,95 @@
+"""The wire between gateway (DEALER) and collector (ROUTER): frames, sequence numbers, acknowledgements.
+
+A frame is one ZeroMQ message: a version byte, then msgpack. Records travel already encoded, so that
+one that can't be read never hides its neighbours. A gateway process numbers its records 1, 2, 3 …
+under a random id; the collector takes a frame only if it continues what is committed, and answers
+with the highest committed number (`Ack`) or with the number it wants next (`Expect`), to which the
+gateway goes back. Numbers that are gone for good are declared by `Lost`.
+"""
+
+from typing import TypeVar
+
+import msgspec
+
+PROTOCOL_VERSION = 1
+MAX_FRAME_BYTES = 256 * 1024 * 1024  # a single record may hold two bodies at the 50 MB default cap
+
+
+class Records(msgspec.Struct, tag="records", omit_defaults=True):
+    """Records first_seq, first_seq + 1, … of one gateway process, oldest first."""
+
+    gateway_id: str
+    first_seq: int
+    records: list[bytes]
+
+
+class Lost(msgspec.Struct, tag="lost"):
+    """The records first_seq … last_seq will never come: memory was full."""
+
+    gateway_id: str
+    first_seq: int
+    last_seq: int
+
+
+class Hello(msgspec.Struct, tag="hello"):
+    """A gateway is there, and its next record will have this number: answered like a frame."""
+
+    gateway_id: str
+    next_seq: int
+
+
+class Ack(msgspec.Struct, tag="ack"):
+    """All records up to and including `committed` are in the database."""
+
+    gateway_id: str
+    committed: int
+
+
+class Expect(msgspec.Struct, tag="expect"):
+    """The frame did not continue what the collector has: send again from `next_seq`."""
+
+    gateway_id: str
+    next_seq: int
+
+
+ToCollector = Records | Lost | Hello
+ToGateway = Ack | Expect
+
+
+class WrongVersionError(ValueError):
+    """The frame is of another protocol version: it is to be kept, not understood."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"frame has protocol version {version}, this side speaks {PROTOCOL_VERSION}")
+        self.version = version
+
+
+_encoder = msgspec.msgpack.Encoder()
+_to_collector: msgspec.msgpack.Decoder[ToCollector] = msgspec.msgpack.Decoder(ToCollector)
+_to_gateway: msgspec.msgpack.Decoder[ToGateway] = msgspec.msgpack.Decoder(ToGateway)
+
+
+def pack(message: ToCollector | ToGateway) -> bytes:
+    """A message as one frame."""
+    return bytes([PROTOCOL_VERSION]) + _encoder.encode(message)
+
+
+def unpack_to_collector(frame: bytes) -> ToCollector:
+    """Raises WrongVersionError, or msgspec.DecodeError (both ValueErrors), never anything else."""
+    return _unpack(frame, _to_collector)
+
+
+def unpack_to_gateway(frame: bytes) -> ToGateway:
+    """Raises as `unpack_to_collector`."""
+    return _unpack(frame, _to_gateway)
+
+
+Message = TypeVar("Message")
+
+
+def _unpack(frame: bytes, decoder: msgspec.msgpack.Decoder[Message]) -> Message:
+    if not frame:
+        raise msgspec.DecodeError("empty frame")
+    if frame[0] != PROTOCOL_VERSION:
+        raise WrongVersionError(frame[0])
+    return decoder.decode(memoryview(frame)[1:])
