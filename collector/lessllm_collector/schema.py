@@ -58,9 +58,21 @@ COLUMNS: tuple[Column, ...] = (
     _seen("upstream_model", "VARCHAR", "Model asked of the provider. NULL: none."),
     _seen("response_model", "VARCHAR", "Model that the provider's answer names. NULL: none named."),
     _seen("upstream_url", "VARCHAR", "URL that was called, credentials cut. NULL: rejected before."),
-    _seen("upstream_streaming", "BOOLEAN", "The provider was asked for a stream; differs from streaming when a plain call was streamed to measure it."),
-    _seen("route", "VARCHAR", "The way out: direct or the proxy's URL without credentials. NULL: rejected before."),
-    _seen("attempts", "JSON", "Each try, in order: provider, route, phase reached, status, error, times in ns since t0."),
+    _seen(
+        "upstream_streaming",
+        "BOOLEAN",
+        "The provider was asked for a stream; differs from streaming when a plain call was streamed to measure it.",
+    ),
+    _seen(
+        "route",
+        "VARCHAR",
+        "The way out: direct or the proxy's URL without credentials. NULL: rejected before.",
+    ),
+    _seen(
+        "attempts",
+        "JSON",
+        "Each try, in order: provider, route, phase reached, status, error, times in ns since t0.",
+    ),
     # how it ended
     _seen("status_code", "USMALLINT", "HTTP status that the client got. NULL: it left before."),
     _seen(
@@ -70,47 +82,99 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("error_code", "VARCHAR", "Our code, else the provider's error code or type. NULL: no error."),
     Column("error_message", "VARCHAR", "What went wrong, in words. NULL: no error."),
-    Column("upstream_request_id", "VARCHAR", "The provider's id of the request, from its headers. NULL: none."),
-    Column("finish_reason", "VARCHAR", "finish_reason, stop_reason or status of the (first) answer. NULL: none."),
+    Column(
+        "upstream_request_id", "VARCHAR", "The provider's id of the request, from its headers. NULL: none."
+    ),
+    Column(
+        "finish_reason", "VARCHAR", "finish_reason, stop_reason or status of the (first) answer. NULL: none."
+    ),
     # tokens
-    Column("actual_prompt_tokens", "BIGINT", "Whole prompt: fresh + cache read + cache write. NULL: not reported."),
+    Column(
+        "actual_prompt_tokens",
+        "BIGINT",
+        "Whole prompt: fresh + cache read + cache write. NULL: not reported.",
+    ),
     Column("actual_completion_tokens", "BIGINT", "Output tokens, reasoning included. NULL: not reported."),
     Column("actual_total_tokens", "BIGINT", "Prompt + completion tokens. NULL: not reported."),
-    Column("actual_cached_tokens", "BIGINT", "Prompt tokens read from the provider's cache. NULL: not reported."),
-    Column("actual_cache_write_tokens", "BIGINT", "Prompt tokens written to the provider's cache. NULL: not reported."),
-    Column("actual_cache_write_5m_tokens", "BIGINT", "Of these, for 5 minutes (Anthropic). NULL: not reported."),
+    Column(
+        "actual_cached_tokens", "BIGINT", "Prompt tokens read from the provider's cache. NULL: not reported."
+    ),
+    Column(
+        "actual_cache_write_tokens",
+        "BIGINT",
+        "Prompt tokens written to the provider's cache. NULL: not reported.",
+    ),
+    Column(
+        "actual_cache_write_5m_tokens", "BIGINT", "Of these, for 5 minutes (Anthropic). NULL: not reported."
+    ),
     Column("actual_cache_write_1h_tokens", "BIGINT", "Of these, for 1 hour (Anthropic). NULL: not reported."),
     Column("actual_reasoning_tokens", "BIGINT", "Output tokens spent on reasoning. NULL: not reported."),
-    Column("actual_usage", "JSON", "The provider's usage object as it came (stream parts merged). NULL: none."),
+    Column(
+        "actual_usage", "JSON", "The provider's usage object as it came (stream parts merged). NULL: none."
+    ),
     # time
     Column("total_latency_ms", "DOUBLE", "Last byte to the client minus t0 (request headers parsed)."),
-    Column("estimated_ttfb_ms", "DOUBLE", "Upstream response headers minus start of sending upstream. NULL: no upstream response."),
+    Column(
+        "estimated_ttfb_ms",
+        "DOUBLE",
+        "Upstream response headers minus start of sending upstream. NULL: no upstream response.",
+    ),
     Column(
         "estimated_ttft_ms",
         "DOUBLE",
         "Time to first token: first non-empty generated content, reasoning included, minus t0. NULL: the upstream did not stream, or no content came.",
     ),
-    Column("estimated_ttfo_ms", "DOUBLE", "As TTFT, but the first content that is not reasoning. NULL: as TTFT."),
+    Column(
+        "estimated_ttfo_ms", "DOUBLE", "As TTFT, but the first content that is not reasoning. NULL: as TTFT."
+    ),
     Column(
         "estimated_tpot_ms",
         "DOUBLE",
         "Time per output token: (last content - first content) / (output tokens - 1). NULL: the upstream did not stream, fewer than 2 output tokens or unknown, all content in one read, n > 1, or reasoning billed but not streamed.",
     ),
-    Column("output_tokens_per_s", "DOUBLE", "Output tokens / total latency: comparable between streaming and not. NULL: tokens unknown."),
-    Column("chunk_gap_p50_ms", "DOUBLE", "Median gap between network reads that carried content. NULL: fewer than 2 reads."),
+    Column(
+        "output_tokens_per_s",
+        "DOUBLE",
+        "Output tokens / total latency: comparable between streaming and not. NULL: tokens unknown.",
+    ),
+    Column(
+        "chunk_gap_p50_ms",
+        "DOUBLE",
+        "Median gap between network reads that carried content. NULL: fewer than 2 reads.",
+    ),
     Column("chunk_gap_p99_ms", "DOUBLE", "99th percentile of these gaps. NULL: fewer than 2 reads."),
     Column("pool_wait_ms", "DOUBLE", "Wait for a free upstream connection. NULL: not known."),
-    Column("dns_ms", "DOUBLE", "Name resolution. NULL: reused connection, or resolved by the proxy, or not known."),
-    Column("tcp_connect_ms", "DOUBLE", "TCP connect to the upstream or the first proxy. NULL: reused connection."),
-    Column("proxy_handshake_ms", "DOUBLE", "SOCKS negotiation or CONNECT, TLS to the proxy included. NULL: direct, or reused connection."),
+    Column(
+        "dns_ms",
+        "DOUBLE",
+        "Name resolution. NULL: reused connection, or resolved by the proxy, or not known.",
+    ),
+    Column(
+        "tcp_connect_ms", "DOUBLE", "TCP connect to the upstream or the first proxy. NULL: reused connection."
+    ),
+    Column(
+        "proxy_handshake_ms",
+        "DOUBLE",
+        "SOCKS negotiation or CONNECT, TLS to the proxy included. NULL: direct, or reused connection.",
+    ),
     Column("tls_ms", "DOUBLE", "TLS handshake with the upstream. NULL: plain http, or reused connection."),
-    Column("request_receive_ms", "DOUBLE", "Reading the client's body: a slow upload. NULL: it was not read whole."),
+    Column(
+        "request_receive_ms",
+        "DOUBLE",
+        "Reading the client's body: a slow upload. NULL: it was not read whole.",
+    ),
     Column("request_send_ms", "DOUBLE", "Sending the request upstream. NULL: not sent."),
-    Column("server_wait_ms", "DOUBLE", "Request sent until the first response byte. NULL: no upstream response."),
+    Column(
+        "server_wait_ms", "DOUBLE", "Request sent until the first response byte. NULL: no upstream response."
+    ),
     Column("receive_ms", "DOUBLE", "First until last upstream byte. NULL: no upstream response."),
     Column("client_blocked_ms", "DOUBLE", "Time in which a slow client held the relay up."),
     Column("prior_attempts_ms", "DOUBLE", "Time spent on attempts that failed before the one that answered."),
-    Column("gateway_overhead_ms", "DOUBLE", "What LessLLM itself added: total - upstream span - request_receive - client_blocked - prior_attempts."),
+    Column(
+        "gateway_overhead_ms",
+        "DOUBLE",
+        "What LessLLM itself added: total - upstream span - request_receive - client_blocked - prior_attempts.",
+    ),
     Column(
         "network_ms",
         "DOUBLE",
@@ -121,22 +185,60 @@ COLUMNS: tuple[Column, ...] = (
         "DOUBLE",
         "Estimate of the provider's compute time before the first token (whole call if not streamed): max(0, ttft or total - network - overhead). NULL: network unknown.",
     ),
-    Column("provider_processing_ms", "DOUBLE", "Processing time that the provider itself reports, in a header or its body. NULL: none."),
+    Column(
+        "provider_processing_ms",
+        "DOUBLE",
+        "Processing time that the provider itself reports, in a header or its body. NULL: none.",
+    ),
     Column("connection_reused", "BOOLEAN", "The call went over a kept-alive connection. NULL: not known."),
     Column("remote_dns", "BOOLEAN", "The proxy resolved the upstream's name. NULL: not known."),
     # money
-    Column("estimated_cost_usd", "DOUBLE", "All token parts at their prices. NULL: price or tokens unknown, see price_source."),
-    Column("cost_basis", "VARCHAR", "reported: from the provider's usage; partial: some parts were missing; estimated: tokens estimated (a cut-off stream). NULL: no cost."),
-    Column("cache_savings_usd", "DOUBLE", "What the cached tokens would have cost fresh, minus what they cost, minus the write premium; negative when writes were wasted. NULL: unknown."),
-    Column("price_source", "VARCHAR", "configured, genai-prices, or why there is no price: unknown_model, no_usage."),
+    Column(
+        "estimated_cost_usd",
+        "DOUBLE",
+        "All token parts at their prices. NULL: price or tokens unknown, see price_source.",
+    ),
+    Column(
+        "cost_basis",
+        "VARCHAR",
+        "reported: from the provider's usage; partial: some parts were missing; estimated: tokens estimated (a cut-off stream). NULL: no cost.",
+    ),
+    Column(
+        "cache_savings_usd",
+        "DOUBLE",
+        "What the cached tokens would have cost fresh, minus what they cost, minus the write premium; negative when writes were wasted. NULL: unknown.",
+    ),
+    Column(
+        "price_source",
+        "VARCHAR",
+        "configured, genai-prices, or why there is no price: unknown_model, no_usage.",
+    ),
     Column("price_version", "VARCHAR", "Version of the price data used. NULL: none used."),
     # cache
-    Column("estimated_cached_tokens", "BIGINT", "Prompt tokens predicted to be read from cache. NULL: not predicted."),
-    Column("estimated_cache_hit_rate", "DOUBLE", "Predicted cached tokens / prompt tokens, 0 to 1. NULL: not predicted."),
-    Column("actual_cache_hit_rate", "DOUBLE", "actual_cached_tokens / actual_prompt_tokens, 0 to 1. NULL: the provider reported no cache figure."),
-    Column("cache_outcome", "VARCHAR", "Prediction against report, such as as_predicted. NULL: not predicted."),
+    Column(
+        "estimated_cached_tokens",
+        "BIGINT",
+        "Prompt tokens predicted to be read from cache. NULL: not predicted.",
+    ),
+    Column(
+        "estimated_cache_hit_rate",
+        "DOUBLE",
+        "Predicted cached tokens / prompt tokens, 0 to 1. NULL: not predicted.",
+    ),
+    Column(
+        "actual_cache_hit_rate",
+        "DOUBLE",
+        "actual_cached_tokens / actual_prompt_tokens, 0 to 1. NULL: the provider reported no cache figure.",
+    ),
+    Column(
+        "cache_outcome", "VARCHAR", "Prediction against report, such as as_predicted. NULL: not predicted."
+    ),
     Column("cache_miss_reason", "VARCHAR", "Why the prompt was not cached. NULL: not predicted, or no miss."),
-    Column("cache_scope", "VARCHAR", "Hash of what separates caches: provider, key, model, settings. NULL: not predicted."),
+    Column(
+        "cache_scope",
+        "VARCHAR",
+        "Hash of what separates caches: provider, key, model, settings. NULL: not predicted.",
+    ),
     # raw
     Column(
         "raw_request",
@@ -157,13 +259,33 @@ COLUMNS: tuple[Column, ...] = (
     ),
     _seen("request_body", "BLOB", "The client's request body, byte for byte."),
     _seen("request_body_bytes", "BIGINT", "Its full size; larger than what is stored if that was cut."),
-    _seen("upstream_request_body", "BLOB", "What was sent to the provider, when it was translated. NULL: as the client sent it, but for the model's name and stream options."),
-    _seen("response_body", "BLOB", "The provider's answer, byte for byte, still content-encoded; of a stream, its events."),
+    _seen(
+        "upstream_request_body",
+        "BLOB",
+        "What was sent to the provider, when it was translated. NULL: as the client sent it, but for the model's name and stream options.",
+    ),
+    _seen(
+        "response_body",
+        "BLOB",
+        "The provider's answer, byte for byte, still content-encoded; of a stream, its events.",
+    ),
     _seen("response_body_bytes", "BIGINT", "Its full size; larger than what is stored if that was cut."),
-    _seen("client_response_body", "BLOB", "What the client got, when it was translated. NULL: the provider's bytes."),
-    _seen("request_headers", "JSON", "The client's headers as [name, value] pairs, credentials cut to fingerprints."),
+    _seen(
+        "client_response_body",
+        "BLOB",
+        "What the client got, when it was translated. NULL: the provider's bytes.",
+    ),
+    _seen(
+        "request_headers",
+        "JSON",
+        "The client's headers as [name, value] pairs, credentials cut to fingerprints.",
+    ),
     _seen("response_headers", "JSON", "The provider's headers as [name, value] pairs, credentials cut."),
-    _seen("clock_marks", "JSON", "All marks in ns since t0, with time and size of each network read: what the time columns are worked out from."),
+    _seen(
+        "clock_marks",
+        "JSON",
+        "All marks in ns since t0, with time and size of each network read: what the time columns are worked out from.",
+    ),
     Column("interpreter_version", "USMALLINT", "Version of the code that worked out the derived columns."),
     Column("interpreter_error", "VARCHAR", "Why derived columns could not be worked out. NULL: they could."),
 )

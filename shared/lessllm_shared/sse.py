@@ -8,7 +8,9 @@ so that a relay can pass it on or drop it; `end` is the offset in the stream aft
 import re
 from dataclasses import dataclass
 
-MAX_EVENT_BYTES = 64 * 1024 * 1024  # a base64 image in one event fits; a stream without blank lines does not grow
+MAX_EVENT_BYTES = (
+    64 * 1024 * 1024
+)  # a base64 image in one event fits; a stream without blank lines does not grow
 
 _BOUNDARY = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n|\r\n\n")
 _LINE = re.compile(rb"\r\n|\n|\r")
@@ -29,7 +31,7 @@ class Event:
 
 
 class EventParser:
-    """Cuts a stream into events. `feed` as bytes come, `flush` at the end for an event without a blank line."""
+    """Cuts a stream into events. `feed` as bytes come, `flush` at the end for what is left."""
 
     def __init__(self) -> None:
         self._buffer = b""

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -147,7 +147,7 @@ def _expand(value: Any, path: tuple[str, ...], environ: Mapping[str, str], probl
 
     def replace(match: re.Match[str]) -> str:
         name, default = match.groups()
-        found = environ.get(name, default)
+        found: str | None = environ.get(name, default)
         if found is None:
             problems.append(
                 f"{'.'.join(path)}: environment variable {name} is not set (${{{name}:-}} allows that)"
@@ -189,5 +189,5 @@ def _field_type(model: type[BaseModel], name: str) -> Any:
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
-    for inner in getattr(annotation, "__args__", ()):
+    for inner in get_args(annotation):
         yield from _models_in(inner)
