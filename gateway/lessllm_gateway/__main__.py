@@ -1,0 +1,5 @@
+"""`python -m lessllm_gateway`."""
+
+from lessllm_gateway.service import main
+
+main()

@@ -1,0 +1,137 @@
+"""A gateway in this process, an upstream that answers what a test wants, and the records that came out."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+
+import httpx
+import pytest
+import uvicorn
+from lessllm_gateway.outbound import Outbound
+from lessllm_gateway.proxy import Proxy
+from lessllm_gateway.recorder import Recorder
+from lessllm_gateway.routing import Router
+from lessllm_shared import record as rec
+from lessllm_shared.config import GatewaySettings, load
+
+
+class Records:
+    """A sink that keeps what it is offered, decoded."""
+
+    def __init__(self) -> None:
+        self.all: list[rec.CallRecord] = []
+        self._came = asyncio.Event()
+
+    def offer(self, data: bytes) -> bool:
+        self.all.append(rec.decode(data))
+        self._came.set()
+        return True
+
+    async def one(self) -> rec.CallRecord:
+        """The only record, once it is there; it is taken out."""
+        async with asyncio.timeout(5):
+            await self._came.wait()
+        self._came.clear()
+        assert len(self.all) == 1
+        return self.all.pop()
+
+
+class Upstream:
+    """A raw TCP upstream: answers every connection with bytes, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.answer: bytes | Callable[[asyncio.StreamWriter], object] = b""
+        self.requests: list[bytes] = []
+        self.closed = asyncio.Event()
+        self.url = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = next(
+                (
+                    int(line[15:])
+                    for line in head.lower().split(b"\r\n")
+                    if line.startswith(b"content-length:")
+                ),
+                0,
+            )
+            self.requests.append(head + await reader.readexactly(length))
+            if callable(self.answer):
+                await self.answer(writer)
+            else:
+                writer.write(self.answer)
+                await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self.closed.set()
+            writer.close()
+
+
+def http_answer(
+    body: bytes, status: str = "200 OK", content_type: str = "application/json", **headers
+) -> bytes:
+    extra = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    head = f"HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {len(body)}\r\n{extra}"
+    return head.encode() + b"connection: close\r\n\r\n" + body
+
+
+@pytest.fixture
+def answer():
+    return http_answer
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    state = Upstream()
+    server = await asyncio.start_server(state.serve, "127.0.0.1", 0)
+    state.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        yield state
+
+
+@pytest.fixture
+def records() -> Records:
+    return Records()
+
+
+@pytest.fixture
+async def gateway(upstream, records):
+    """Call it with configuration sections to get a client of a running gateway."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(environ=None, **sections) -> httpx.AsyncClient:
+            document = {
+                "providers": {
+                    "openai": {"base_url": f"{upstream.url}/v1"},
+                    "anthropic": {"base_url": upstream.url},
+                },
+                "proxy": {"trust_env": False},
+                **sections,
+            }
+            settings = load(GatewaySettings, document, {})
+            outbound = Outbound(settings.pool, {})
+            recorder = Recorder(records, settings.logging.max_body_bytes)
+            app = Proxy(settings, Router(settings, environ or {}), outbound, recorder)
+            url = await stack.enter_async_context(_serving(app))
+            stack.push_async_callback(outbound.close)
+            return await stack.enter_async_context(httpx.AsyncClient(base_url=url, trust_env=False))
+
+        yield start
+
+
+@contextlib.asynccontextmanager
+async def _serving(app) -> AsyncIterator[str]:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(app, log_level="error", lifespan="off", ws="none", server_header=False)
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve([listener]))
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.005)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    await task
+    listener.close()
