@@ -1,6 +1,7 @@
 """The process `lessllm-gateway`: arguments, configuration, uvicorn."""
 
 import argparse
+import socket
 import sys
 from pathlib import Path
 
@@ -26,10 +27,8 @@ def main() -> None:
     except ConfigError as error:
         print(f"lessllm-gateway: configuration: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
-        host=settings.gateway.host,
-        port=settings.gateway.port,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -37,6 +36,18 @@ def main() -> None:
         ws="none",
         timeout_graceful_shutdown=30,
     )
+    with _listener(settings.gateway.host, settings.gateway.port) as listener:
+        uvicorn.Server(config).run([listener])
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """Bound here rather than by uvicorn, to say in one line why it can't be."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        reason = error.strerror or error
+        sys.exit(f"lessllm-gateway: can't listen on {host}:{port}: {reason}; set gateway.port to a free one")
 
 
 def _document(path: str | None) -> dict[str, object]:
