@@ -14,7 +14,8 @@ import httpx
 from lessllm_shared.config import GatewaySettings
 from lessllm_shared.record import ApiFormat, Attempt, CallRecord, EndReason
 
-from lessllm_gateway import credentials, transform
+from lessllm_gateway import credentials
+from lessllm_gateway.crossing import Crossing, crossing
 from lessllm_gateway.errors import Rejection, error_body
 from lessllm_gateway.failures import failure
 from lessllm_gateway.metrics import OPEN_CALLS
@@ -99,7 +100,8 @@ class Call:
 
     async def _exchange(self, target: Target, asked: Asked) -> None:
         """Ask the upstream and relay what it answers."""
-        request, change = self._upstream_request(target, asked)
+        cross = crossing(target, asked, self.record.request_body)
+        request = self._upstream_request(target, cross)
         attempt = Attempt(
             provider=target.upstream.name,
             upstream_model=target.model,
@@ -113,13 +115,14 @@ class Call:
                 response = await self._proxy.outbound.send(target.upstream, request)
             self._note_response(attempt, response)
             try:
-                plain = response.status_code != 200 or "content-encoding" in response.headers
-                await self._relay.answer(response, None if plain else change)
+                await self._relay_answer(response, cross)
             finally:
                 await response.aclose()
             failed = response.status_code >= 400
             self.record.end_reason = EndReason.UPSTREAM_ERROR if failed else EndReason.COMPLETE
             attempt.phase = "done"
+        except Rejection:
+            raise
         except Exception as error:
             rejection = failure(error, attempt, self.clock.marks)
             attempt.error_code, attempt.error_message = rejection.code, rejection.message
@@ -128,34 +131,38 @@ class Call:
             attempt.end_ns = self.clock.now()
             self.record.network = self.clock.network()
 
-    def _upstream_request(
-        self, target: Target, asked: Asked
-    ) -> tuple[httpx.Request, transform.Transform | None]:
-        ask_for_usage = (
-            target.api_format in {ApiFormat.CHAT, ApiFormat.COMPLETIONS}
-            and asked.streaming
-            and not asked.includes_usage
-            and target.upstream.stream_options
-        )
-        body = transform.rewrite_request(
-            self.record.request_body,
-            model=target.model if target.model != asked.model else None,
-            ask_for_usage=ask_for_usage,
-        )
-        self.record.usage_requested = ask_for_usage
-        encoding = b"identity" if ask_for_usage else self._header(b"accept-encoding").encode("latin-1")
-        headers = _upstream_headers(self._headers, target)
+    async def _relay_answer(self, response: httpx.Response, cross: Crossing) -> None:
+        if response.status_code >= 400:
+            convert = cross.error
+        else:
+            streamed = response.headers.get("content-type", "").startswith("text/event-stream")
+            # A provider that ignores `stream` answers plainly: then there is nothing to assemble.
+            convert = cross.whole if streamed or cross.translated else None
+        if convert is not None:
+            await self._relay.answer_whole(response, convert)
+        else:
+            readable = response.status_code == 200 and "content-encoding" not in response.headers
+            await self._relay.answer(response, cross.stream if readable else None)
+
+    def _upstream_request(self, target: Target, cross: Crossing) -> httpx.Request:
+        record = self.record
+        record.usage_requested = cross.usage_requested
+        record.upstream_streaming = cross.streaming
+        if cross.translated:
+            record.upstream_request_body = cross.body
+            self._relay.keep_client_body()
+        encoding = b"identity" if cross.reads_answer else self._header(b"accept-encoding").encode("latin-1")
+        headers = [*_upstream_headers(self._headers, target), *cross.headers]
         if encoding:
             headers.append((b"accept-encoding", encoding))
         query = self._query if target.key is None else credentials.without_key(self._query)
-        request = httpx.Request(
+        return httpx.Request(
             self._scope["method"],
             target.url + (f"?{query}" if query else ""),
             headers=headers,
-            content=body or None,
+            content=cross.body or None,
             extensions={"timeout": self._transport_timeouts(), "trace": self.clock.trace},
         )
-        return request, transform.StripUsage() if ask_for_usage else None
 
     def _transport_timeouts(self) -> dict[str, float]:
         # Reads are limited by the call itself, which tells the first byte from the idle time after it.
@@ -250,9 +257,8 @@ class Call:
     def _note_target(self, target: Target, credential: credentials.Credential | None) -> None:
         record = self.record
         record.provider = target.upstream.name
-        record.upstream_format = target.api_format
+        record.upstream_format = target.upstream_format
         record.upstream_model = target.model
-        record.upstream_streaming = record.streaming or target.measured
         record.upstream_url = credentials.recordable_url(target.url)
         record.route = self._proxy.outbound.route(target.upstream, target.url)
         key = target.key or (credential.key if credential else None)

@@ -12,6 +12,7 @@ import httpx
 from lessllm_shared.config.sections import Timeouts
 from lessllm_shared.record import CallRecord
 
+from lessllm_gateway.crossing import Whole
 from lessllm_gateway.outbound import Clock
 from lessllm_gateway.transform import Transform
 
@@ -54,6 +55,7 @@ class Relay:
         self._timeouts = timeouts
         self.started = False  # the client has been given a status
         self.finished = False  # … and the last byte
+        self._kept: list[bytes] | None = None
 
     async def head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """Status and headers to the client."""
@@ -61,8 +63,26 @@ class Relay:
         self._record.status_code = status
         await self._to_client({"type": "http.response.start", "status": status, "headers": headers})
 
+    async def answer_whole(self, response: httpx.Response, convert: Whole) -> None:
+        """The upstream's answer, converted when all of it is there. Raises as `answer`, and Rejection."""
+        async for _ in self._reads(response):
+            pass
+        status, body = convert(response.status_code, self._record.response_body)
+        headers = [
+            (name, value)
+            for name, value in end_to_end(response.headers.raw)
+            if name not in {b"content-length", b"content-type"}
+        ]
+        headers += [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-lessllm-request-id", self._record.request_id.encode()),
+        ]
+        await self.head(status, headers)
+        await self.body(body, more=False)
+
     async def answer(self, response: httpx.Response, transform: Transform | None) -> None:
-        """The upstream's answer, whole. Raises httpx's exceptions and TimeoutError."""
+        """The upstream's answer as it comes. Raises httpx's exceptions and TimeoutError."""
         headers = end_to_end(response.headers.raw)
         if transform is not None:
             headers = [(name, value) for name, value in headers if name != b"content-length"]
@@ -76,9 +96,17 @@ class Relay:
             await self.body(rest)
         await self.body(b"", more=False)
 
+    def keep_client_body(self) -> None:
+        """What the client gets is not what the upstream said: record it too."""
+        self._kept = []
+
     async def body(self, data: bytes, *, more: bool = True) -> None:
         """Bytes to the client."""
         self.finished = not more
+        if self._kept is not None:
+            self._kept.append(data)
+            if not more:
+                self._record.client_response_body = b"".join(self._kept)
         await self._to_client({"type": "http.response.body", "body": data, "more_body": more})
 
     async def _reads(self, response: httpx.Response) -> AsyncIterator[bytes]:

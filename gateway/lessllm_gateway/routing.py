@@ -17,6 +17,9 @@ from lessllm_gateway.credentials import Credential
 from lessllm_gateway.errors import Rejection
 from lessllm_gateway.request import Asked, Endpoint
 
+# Formats whose streams hold everything that the plain answer holds.
+MEASURABLE = frozenset((ApiFormat.CHAT, ApiFormat.COMPLETIONS, ApiFormat.RESPONSES, ApiFormat.MESSAGES))
+
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
@@ -41,7 +44,8 @@ class Target:
 
     upstream: Upstream
     url: str
-    api_format: ApiFormat
+    api_format: ApiFormat  # that the client speaks
+    upstream_format: ApiFormat
     model: str | None
     key: str | None
     measured: bool  # a plain call that is streamed upstream, to measure it
@@ -71,12 +75,21 @@ class Router:
         home = self._home(endpoint)
         if endpoint.provider is not None:
             upstream, model = home, asked.model
-            url = upstream.passthrough_url + endpoint.path
+            url, upstream_format = upstream.passthrough_url + endpoint.path, endpoint.api_format
         else:
             upstream, model = self._by_model(asked.model, home)
-            url = self._url(endpoint, upstream)
+            url, upstream_format = self._address(endpoint, upstream)
+        measured = endpoint.provider is None and not asked.streaming and self._measures(asked.model, upstream)
         key = self._key(upstream, home, credential, asked.model)
-        return Target(upstream, url, endpoint.api_format, model, key, measured=False)
+        return Target(
+            upstream,
+            url,
+            endpoint.api_format,
+            upstream_format,
+            model,
+            key,
+            measured=measured and endpoint.api_format in MEASURABLE,
+        )
 
     def _home(self, endpoint: Endpoint) -> Upstream:
         """The provider that the endpoint belongs to: only this one may get the client's own key."""
@@ -100,15 +113,24 @@ class Router:
                 return upstream, upstream.aliases.get(model, model)
         return home, model
 
-    def _url(self, endpoint: Endpoint, upstream: Upstream) -> str:
+    def _address(self, endpoint: Endpoint, upstream: Upstream) -> tuple[str, ApiFormat]:
+        """The URL, and the format to speak there."""
         speaks_anthropic = endpoint.api_format in {ApiFormat.MESSAGES, ApiFormat.COUNT_TOKENS}
-        if upstream.format == "anthropic":
-            if not speaks_anthropic:
-                raise self._wrong_format(endpoint, upstream)
-            return f"{upstream.base_url}/v1{endpoint.path}"
-        if speaks_anthropic:
-            raise self._wrong_format(endpoint, upstream)
-        return upstream.base_url + endpoint.path
+        if upstream.format == "openai" and not speaks_anthropic:
+            return upstream.base_url + endpoint.path, endpoint.api_format
+        if upstream.format == "anthropic" and speaks_anthropic:
+            return f"{upstream.base_url}/v1{endpoint.path}", endpoint.api_format
+        if upstream.format == "anthropic" and endpoint.api_format is ApiFormat.CHAT:
+            return f"{upstream.base_url}/v1/messages", ApiFormat.MESSAGES
+        raise self._wrong_format(endpoint, upstream)
+
+    def _measures(self, model: str | None, upstream: Upstream) -> bool:
+        """Whether a plain call is streamed upstream: not where the usage would be lost by it."""
+        alias = self.models.get(model or "")
+        wanted = alias.measure_non_streaming if alias else None
+        if wanted is None:
+            wanted = self._gateway.measure_non_streaming
+        return wanted and upstream.stream_options
 
     @staticmethod
     def _wrong_format(endpoint: Endpoint, upstream: Upstream) -> Rejection:

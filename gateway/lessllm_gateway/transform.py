@@ -26,11 +26,13 @@ class Transform(Protocol):
         ...
 
 
-def rewrite_request(body: bytes, *, model: str | None, ask_for_usage: bool) -> bytes:
-    """The body with another model name (None: as it is) and the usage option set."""
-    if model is None and not ask_for_usage:
+def rewrite_request(body: bytes, *, model: str | None, ask_for_usage: bool, stream: bool = False) -> bytes:
+    """The body with another model name (None: as it is), the usage option set, streaming turned on."""
+    if model is None and not ask_for_usage and not stream:
         return body
     fields = _top_level.decode(body)
+    if stream:
+        fields["stream"] = msgspec.Raw(b"true")
     if model is not None:
         fields["model"] = msgspec.Raw(_encoder.encode(model))
     if ask_for_usage:

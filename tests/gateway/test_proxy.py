@@ -15,7 +15,7 @@ COMPLETION = b'{"id":"c1","object":"chat.completion","choices":[]}'
 
 async def test_a_plain_call_is_relayed_untouched_and_recorded_whole(gateway, upstream, records, answer):
     upstream.answer = answer(COMPLETION, x_request_id="req_1")
-    client = await gateway()
+    client = await gateway(gateway={"measure_non_streaming": False})
     body = b'{ "model": "gpt-4o",\n "messages": [] }'
     response = await client.post(
         "/v1/chat/completions", content=body, headers={**KEY, "content-type": "application/json"}

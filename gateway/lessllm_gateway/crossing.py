@@ -1,0 +1,124 @@
+"""How one call crosses: what is sent upstream for it, and what becomes of the answer. Pure.
+
+Three reasons to touch bytes, and no others: the client speaks another format than the provider; a stream's
+usage has to be asked for; a plain call is streamed upstream, so that its TTFT and TPOT can be measured, and
+assembled for the client.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+from lessllm_shared.record import ApiFormat, EndReason
+from lessllm_shared.sse import EventParser, EventTooLargeError
+from lessllm_shared.streams import stream_reader
+
+from lessllm_gateway import transform
+from lessllm_gateway.errors import Rejection
+from lessllm_gateway.request import Asked
+from lessllm_gateway.routing import Target
+from lessllm_gateway.transform import Transform
+from lessllm_gateway.translate import chat_to_messages
+
+Whole = Callable[[int, bytes], tuple[int, bytes]]  # status and body of the upstream → of the client
+
+_WITH_USAGE_OPTION = {ApiFormat.CHAT, ApiFormat.COMPLETIONS}
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """What goes up, and how the answer comes down. Neither `stream` nor `whole`: untouched."""
+
+    body: bytes
+    streaming: bool = False  # the upstream is asked for a stream
+    usage_requested: bool = False
+    translated: bool = False
+    stream: Transform | None = None
+    whole: Whole | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()  # that the upstream's format wants
+    error: Whole | None = None  # for an upstream's error, where it needs translating
+
+    @property
+    def reads_answer(self) -> bool:
+        """The answer must come without content-encoding."""
+        return bool(self.stream or self.whole)
+
+
+def crossing(target: Target, asked: Asked, body: bytes) -> Crossing:
+    """Raises Rejection for a request that can't be translated."""
+    if target.upstream_format is not target.api_format:
+        return _translated(target, asked, body)
+    if target.measured:
+        return _measured(target, asked, body)
+    ask = (
+        target.api_format in _WITH_USAGE_OPTION
+        and asked.streaming
+        and not asked.includes_usage
+        and target.upstream.stream_options
+    )
+    model = target.model if target.model != asked.model else None
+    return Crossing(
+        transform.rewrite_request(body, model=model, ask_for_usage=ask),
+        streaming=asked.streaming,
+        usage_requested=ask,
+        stream=transform.StripUsage() if ask else None,
+    )
+
+
+def _measured(target: Target, asked: Asked, body: bytes) -> Crossing:
+    ask = target.api_format in _WITH_USAGE_OPTION
+    model = target.model if target.model != asked.model else None
+    return Crossing(
+        transform.rewrite_request(body, model=model, ask_for_usage=ask, stream=True),
+        streaming=True,
+        usage_requested=ask,
+        whole=lambda _, answer: (200, assemble(target.api_format, answer)),
+    )
+
+
+def _translated(target: Target, asked: Asked, body: bytes) -> Crossing:
+    streaming = asked.streaming or target.measured
+    upstream_body = chat_to_messages.request(body, target.model, streaming=streaming)
+
+    def whole(_: int, answer: bytes) -> tuple[int, bytes]:
+        message = msgspec.json.decode(
+            assemble(ApiFormat.MESSAGES, answer) if streaming else answer, type=dict
+        )
+        return 200, msgspec.json.encode(chat_to_messages.answer(message, target.model))
+
+    return Crossing(
+        upstream_body,
+        streaming=streaming,
+        translated=True,
+        stream=(
+            chat_to_messages.AnswerStream(target.model, include_usage=asked.includes_usage)
+            if asked.streaming
+            else None
+        ),
+        whole=None if asked.streaming else whole,
+        headers=chat_to_messages.HEADERS,
+        error=chat_to_messages.error,
+    )
+
+
+def assemble(api_format: ApiFormat, stream: bytes) -> bytes:
+    """The plain answer for a whole event stream. Raises Rejection when the stream holds none."""
+    reader = stream_reader(api_format)
+    assert reader is not None  # noqa: S101 - only formats with a reader are measured
+    parser = EventParser()
+    try:
+        for event in (*parser.feed(stream), *parser.flush()):
+            reader.add(event)
+    except EventTooLargeError:
+        raise _unusable("an event of the upstream's stream was too large") from None
+    if reader.error is not None:
+        detail = msgspec.json.encode(reader.error).decode()
+        raise Rejection(502, "upstream_error", f"the upstream reported: {detail}", EndReason.UPSTREAM_ERROR)
+    answer = reader.answer()
+    if answer is None or not reader.finished:
+        raise _unusable("the upstream's answer broke off")
+    return msgspec.json.encode(answer)
+
+
+def _unusable(message: str) -> Rejection:
+    return Rejection(502, "upstream_truncated", message, EndReason.TRUNCATED)

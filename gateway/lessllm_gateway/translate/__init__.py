@@ -1,0 +1,1 @@
+"""One API format into another, sans I/O: a module for each direction."""
