@@ -1,0 +1,1 @@
+"""OpenAI's API formats: chat completions, completions, embeddings, responses."""
