@@ -1,0 +1,1 @@
+"""Anthropic's API formats: messages and count_tokens."""
