@@ -1,6 +1,7 @@
 """`python -m lessllm.simulator --port P`: the simulated provider, until Ctrl-C."""
 
 import argparse
+import contextlib
 import sys
 
 import uvicorn
@@ -23,7 +24,7 @@ def main() -> None:
         listening = listener(arguments.port)
     except (OSError, OverflowError) as error:
         sys.exit(f"simulator: can't listen on port {arguments.port}: {error}")
-    with listening:
+    with listening, contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again when all is closed
         print(url_of(listening), flush=True)  # noqa: T201 - whoever started us reads it
         uvicorn.Server(configuration(app)).run([listening])
 

@@ -57,6 +57,9 @@ class Anthropic:
             "id": name,
             "display_name": model.entry.display_name or name,
             "created_at": f"{model.entry.released}T00:00:00Z",
+            "lifecycle": "active",
+            "max_input_tokens": model.entry.context_tokens,
+            "max_tokens": model.entry.max_output_tokens,
         }
 
     def list_models(self, models: list[dict[str, Any]]) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class Embeddings:
         body, model = exchange.call.body, exchange.call.model
         dimensions = body.dimensions or model.entry.dimensions
         vectors = [_vector(model.id, block.content, dimensions) for block in exchange.call.blocks]
+        prompt_tokens = sum(count_bytes(len(block.content)) for block in exchange.call.blocks)
         encode = _base64 if body.encoding_format == "base64" else list
         return {
             "object": "list",
@@ -72,10 +73,7 @@ class Embeddings:
                 for index, vector in enumerate(vectors)
             ],
             "model": model.snapshot,
-            "usage": {
-                "prompt_tokens": exchange.cache.prompt_tokens,
-                "total_tokens": exchange.cache.prompt_tokens,
-            },
+            "usage": {"prompt_tokens": prompt_tokens, "total_tokens": prompt_tokens},
         }
 
 
