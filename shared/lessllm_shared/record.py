@@ -147,7 +147,10 @@ def encode(record: CallRecord) -> bytes:
 
 def decode(data: bytes) -> CallRecord:
     """The record in `data`. Raises msgspec.DecodeError (a ValueError) on anything else."""
-    return _decoder.decode(data)
+    try:
+        return _decoder.decode(data)
+    except RecursionError:
+        raise msgspec.DecodeError("nested too deeply") from None
 
 
 def new_request_id(unix_ns: int | None = None) -> str:

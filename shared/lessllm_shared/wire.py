@@ -92,4 +92,7 @@ def _unpack(frame: bytes, decoder: msgspec.msgpack.Decoder[Message]) -> Message:
         raise msgspec.DecodeError("empty frame")
     if frame[0] != PROTOCOL_VERSION:
         raise WrongVersionError(frame[0])
-    return decoder.decode(memoryview(frame)[1:])
+    try:
+        return decoder.decode(memoryview(frame)[1:])
+    except RecursionError:
+        raise msgspec.DecodeError("nested too deeply") from None

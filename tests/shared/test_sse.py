@@ -1,9 +1,10 @@
 """Event streams cut into events: at any split of the bytes, with every line ending."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from lessllm_shared import sse
 from lessllm_shared.sse import Event, EventParser, EventTooLargeError, format_event
 
@@ -24,7 +25,7 @@ def parse(chunks) -> list[Event]:
 
 def split(data: bytes, cuts: list[int]) -> list[bytes]:
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
 @given(soup, st.lists(st.integers(0, 1000)))

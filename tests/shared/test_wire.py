@@ -1,0 +1,95 @@
+"""The frames between gateway and collector: pinned bytes, and no frame can do more than fail to be read."""
+
+import contextlib
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lessllm_shared import wire
+
+TO_COLLECTOR = [
+    (
+        wire.Records("g1", 7, [b"one", b"\xff\x00"]),
+        "0184a474797065a77265636f726473aa676174657761795f6964a26731a966697273745f73657107a77265636f72647392c4036f6e65c402ff00",
+    ),
+    (
+        wire.Lost("g1", 3, 300),
+        "0184a474797065a46c6f7374aa676174657761795f6964a26731a966697273745f73657103a86c6173745f736571cd012c",
+    ),
+    (wire.Hello("g1", 8), "0183a474797065a568656c6c6faa676174657761795f6964a26731a86e6578745f73657108"),
+]
+TO_GATEWAY = [
+    (
+        wire.Ack("g1", 70000),
+        "0183a474797065a361636baa676174657761795f6964a26731a9636f6d6d6974746564ce00011170",
+    ),
+    (wire.Expect("g1", 5), "0183a474797065a6657870656374aa676174657761795f6964a26731a86e6578745f73657105"),
+]
+NUMBERS = st.integers(0, 2**63 - 1)
+IDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+FRAMES = st.one_of(
+    st.builds(wire.Records, IDS, NUMBERS, st.lists(st.binary(max_size=20), max_size=5)),
+    st.builds(wire.Lost, IDS, NUMBERS, NUMBERS),
+    st.builds(wire.Hello, IDS, NUMBERS),
+)
+
+
+@pytest.mark.parametrize(("message", "golden"), TO_COLLECTOR)
+def test_the_bytes_of_a_frame_to_the_collector_are_pinned(message: wire.ToCollector, golden: str) -> None:
+    assert wire.pack(message).hex() == golden
+    assert wire.unpack_to_collector(bytes.fromhex(golden)) == message
+
+
+@pytest.mark.parametrize(("message", "golden"), TO_GATEWAY)
+def test_the_bytes_of_a_frame_to_the_gateway_are_pinned(message: wire.ToGateway, golden: str) -> None:
+    assert wire.pack(message).hex() == golden
+    assert wire.unpack_to_gateway(bytes.fromhex(golden)) == message
+
+
+@given(FRAMES)
+def test_a_frame_survives_the_round_trip(message: wire.ToCollector) -> None:
+    assert wire.unpack_to_collector(wire.pack(message)) == message
+
+
+def test_fields_of_a_newer_version_are_skipped() -> None:
+    newer = msgspec.msgpack.encode({"type": "hello", "gateway_id": "g", "next_seq": 1, "opened": 4})
+    assert wire.unpack_to_collector(b"\x01" + newer) == wire.Hello("g", 1)
+
+
+def test_another_protocol_version_is_named() -> None:
+    with pytest.raises(wire.WrongVersionError, match="version 2") as caught:
+        wire.unpack_to_collector(b"\x02" + wire.pack(wire.Hello("g", 1))[1:])
+    assert caught.value.version == 2
+
+
+def test_an_empty_frame_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        wire.unpack_to_collector(b"")
+
+
+def test_a_message_for_the_other_side_is_refused() -> None:
+    with pytest.raises(msgspec.DecodeError):
+        wire.unpack_to_gateway(wire.pack(wire.Hello("g", 1)))
+
+
+@given(st.binary(max_size=200).map(lambda data: b"\x01" + data) | st.binary(max_size=20))
+def test_garbage_raises_nothing_but_a_value_error(frame: bytes) -> None:
+    for unpack in (wire.unpack_to_collector, wire.unpack_to_gateway):
+        with contextlib.suppress(ValueError):
+            unpack(frame)
+
+
+@given(FRAMES, st.data())
+def test_a_damaged_frame_raises_nothing_but_a_value_error(
+    message: wire.ToCollector, data: st.DataObject
+) -> None:
+    frame = bytearray(wire.pack(message))
+    frame[data.draw(st.integers(0, len(frame) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(ValueError):
+        wire.unpack_to_collector(bytes(frame[: data.draw(st.integers(0, len(frame)))]))
+
+
+def test_deep_nesting_raises_nothing_but_a_value_error() -> None:
+    with pytest.raises(msgspec.DecodeError):
+        wire.unpack_to_collector(b"\x01\x82\xa4type\xa5hello\xa1x" + b"\x91" * 2_000_000)
