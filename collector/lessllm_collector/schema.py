@@ -2,7 +2,8 @@
 
 One wide table, one row per call: DuckDB reads only the columns that a query names. `estimated_*` is what
 LessLLM measured or worked out, `actual_*` is what the provider reported. NULL means unknown, never 0.
-Changes are additive: a new column is appended here and gets a migration (migrations.py).
+Changes are additive: a new column is added here and gets a migration (migrations/). Users see a view:
+DuckDB's own generated columns can't hold TRY(…), which a body that is not UTF-8 needs.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,12 @@ class Column:
     sql_type: str
     comment: str
     derived: bool = True
-    generated: str | None = None  # the SQL expression of a virtual column: computed when read, stored nowhere
+    generated: str | None = None  # its SQL expression in the view: computed when read, stored nowhere
+
+    @property
+    def compressed(self) -> bool:
+        """Large and repetitive: kept with zstd."""
+        return self.sql_type in {"BLOB", "JSON"} or self.name == "decoded_response"
 
 
 def _seen(name: str, sql_type: str, comment: str) -> Column:
@@ -290,4 +296,5 @@ COLUMNS: tuple[Column, ...] = (
     Column("interpreter_error", "VARCHAR", "Why derived columns could not be worked out. NULL: they could."),
 )
 
-COLUMN_NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)
+STORED: tuple[Column, ...] = tuple(column for column in COLUMNS if column.generated is None)
+STORED_NAMES: tuple[str, ...] = tuple(column.name for column in STORED)

@@ -1,0 +1,96 @@
+"""Interpreting: a CallRecord in, a row of `api_calls` out, with a value for every stored column.
+
+The seen columns come straight from the record; the derived ones (tokens, times, cost) are worked out, and
+again by `reanalyze`: `derive(record_of(row), prices)`. Bodies are others' input: whatever they hold, the
+seen columns are filled, and `interpreter_error` says where the rest failed, never with what content.
+"""
+
+import traceback
+from typing import Any
+
+from lessllm_shared.record import CallRecord
+from lessllm_shared.tolerant_json import dumps
+
+from lessllm_collector.interpret.answer import (
+    Answer,
+    error_of,
+    finish_reason,
+    read_answer,
+    response_model,
+    upstream_request_id,
+)
+from lessllm_collector.interpret.cost import Prices, costs
+from lessllm_collector.interpret.stored import record_of, seen
+from lessllm_collector.interpret.timing import times
+from lessllm_collector.interpret.usage import Usage, usage_of
+from lessllm_collector.schema import INTERPRETER_VERSION, STORED, STORED_NAMES
+
+__all__ = ["Prices", "derive", "interpret", "record_of"]
+
+_DERIVED = tuple(column.name for column in STORED if column.derived)
+
+
+def interpret(record: CallRecord, *, gateway_id: str, sequence: int, prices: Prices) -> dict[str, Any]:
+    """The row of `record`: a value for each of schema.STORED_NAMES. Never raises on what a body holds."""
+    columns, model = _derived(record, prices)
+    row = {**seen(record), "gateway_id": gateway_id, "sequence": sequence, "response_model": model, **columns}
+    return {name: row[name] for name in STORED_NAMES}
+
+
+def derive(record: CallRecord, prices: Prices) -> dict[str, Any]:
+    """The derived columns alone. Never raises on what a body holds."""
+    return _derived(record, prices)[0]
+
+
+def _derived(record: CallRecord, prices: Prices) -> tuple[dict[str, Any], str | None]:
+    blank: dict[str, Any] = {**dict.fromkeys(_DERIVED), "interpreter_version": INTERPRETER_VERSION}
+    blank["error_code"], blank["error_message"] = record.error_code, record.error_message
+    try:
+        answer = read_answer(record)
+        usage = usage_of(answer.value)
+        found = {
+            **_answer_columns(record, answer),
+            **_token_columns(usage),
+            **times(record, answer, usage),
+            **costs(record, answer.value, usage, prices),
+        }
+        return {**blank, **found}, response_model(answer.value)
+    except Exception as error:  # noqa: BLE001  # the boundary: a row with a reason is better than none
+        return {**blank, "interpreter_error": _where(error)}, None
+
+
+def _answer_columns(record: CallRecord, answer: Answer) -> dict[str, Any]:
+    code, message = (None, None) if answer.error is None else error_of(answer.error)
+    return {
+        "error_code": record.error_code or code,
+        "error_message": record.error_message or message,
+        "upstream_request_id": upstream_request_id(record),
+        "finish_reason": finish_reason(answer.value),
+        "decoded_response": answer.text,
+        "interpreter_error": "the answer is damaged: read as far as it goes" if answer.damaged else None,
+    }
+
+
+def _token_columns(usage: Usage) -> dict[str, Any]:
+    rate = None
+    if usage.cached is not None and usage.prompt and usage.cached <= usage.prompt:
+        rate = usage.cached / usage.prompt
+    return {
+        "actual_prompt_tokens": usage.prompt,
+        "actual_completion_tokens": usage.completion,
+        "actual_total_tokens": usage.total,
+        "actual_cached_tokens": usage.cached,
+        "actual_cache_write_tokens": usage.cache_write,
+        "actual_cache_write_5m_tokens": usage.cache_write_5m,
+        "actual_cache_write_1h_tokens": usage.cache_write_1h,
+        "actual_reasoning_tokens": usage.reasoning,
+        "actual_usage": None if usage.raw is None else dumps(usage.raw),
+        "actual_cache_hit_rate": rate,
+    }
+
+
+def _where(error: Exception) -> str:
+    # The message is left out: it may quote the body.
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{frames[-1].name}:{frames[-1].lineno}" if frames else "unknown"
+    return f"{type(error).__name__} in {place}"
