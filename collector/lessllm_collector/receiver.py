@@ -1,0 +1,111 @@
+"""The ROUTER socket: frames in, and acknowledgements out once the writer has committed.
+
+Memory is bounded by the writer's inbox: while it is full nothing is received, ZeroMQ's own bounded
+queues fill, and records wait in the gateways. A frame that can't be read is counted and never fatal.
+"""
+
+import asyncio
+import logging
+
+import zmq
+import zmq.asyncio
+from lessllm_shared import wire
+
+from lessllm_collector.ledger import Ledger
+from lessllm_collector.metrics import FRAMES_REFUSED, RECORDS_LOST, RECORDS_REPEATED
+from lessllm_collector.writer import Batch, Inbox
+
+FRAMES_QUEUED = 8  # in ZeroMQ, a gateway: memory stays where it is bounded
+
+log = logging.getLogger(__name__)
+
+
+class ReceiverError(Exception):
+    """The endpoint can't be bound."""
+
+
+class Receiver:
+    """Owns the socket. `bind`, then `run` until cancelled; `committed` may be called from any thread."""
+
+    def __init__(self, endpoint: str, ledger: Ledger, inbox: Inbox) -> None:
+        self._endpoint = endpoint
+        self._ledger = ledger
+        self._inbox = inbox
+        self._peers: dict[str, bytes] = {}  # gateway id → where its answers go
+        self._loop = asyncio.get_running_loop()
+        self._context = zmq.asyncio.Context()
+        self._socket = self._context.socket(zmq.ROUTER)
+
+    def bind(self) -> None:
+        """Raises ReceiverError."""
+        self._socket.setsockopt(zmq.RCVHWM, FRAMES_QUEUED)
+        self._socket.setsockopt(zmq.LINGER, 1000)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_FRAME_BYTES)
+        try:
+            self._socket.bind(self._endpoint)
+        except zmq.ZMQError as error:
+            raise ReceiverError(
+                f"can't listen on {self._endpoint}: {error}; set collector.endpoint to a free one"
+            ) from None
+
+    async def run(self) -> None:
+        """Receive until cancelled."""
+        while True:
+            peer, *frames = await self._socket.recv_multipart()
+            if len(frames) != 1:
+                FRAMES_REFUSED.labels("malformed").inc()
+                continue
+            await self._take(peer, frames[0])
+
+    def committed(self, gateway_id: str, last_seq: int) -> None:
+        """The writer says that everything up to `last_seq` is in the database: tell the gateway."""
+        self._loop.call_soon_threadsafe(self._acknowledge, gateway_id, last_seq)
+
+    def close(self) -> None:
+        """Let the last acknowledgements leave, then close."""
+        self._socket.close()
+        self._context.term()
+
+    async def _take(self, peer: bytes, frame: bytes) -> None:
+        try:
+            message = wire.unpack_to_collector(frame)
+        except wire.WrongVersionError as error:
+            FRAMES_REFUSED.labels("version").inc()
+            log.warning("a gateway is of another version, its records wait there: %s", error)
+            return
+        except ValueError as error:
+            FRAMES_REFUSED.labels("malformed").inc()
+            log.warning("a frame of %d bytes can't be read: %s", len(frame), error)
+            return
+        self._peers[message.gateway_id] = peer
+        match message:
+            case wire.Hello(gateway_id=gateway_id):
+                await self._answer(self._ledger.state(gateway_id))
+            case wire.Records(gateway_id=gateway_id, first_seq=first, records=records):
+                await self._accept(Batch(gateway_id, first, first + len(records) - 1, records))
+            case wire.Lost(gateway_id=gateway_id, first_seq=first, last_seq=last):
+                await self._accept(Batch(gateway_id, first, last, None))
+
+    async def _accept(self, batch: Batch) -> None:
+        repeated = self._ledger.repeated(batch.gateway_id, batch.first_seq, batch.last_seq)
+        if isinstance(repeated, wire.Expect):
+            await self._answer(repeated)
+            return
+        RECORDS_REPEATED.inc(repeated)
+        rest = batch.without(repeated)
+        if rest is None:
+            await self._answer(self._ledger.state(batch.gateway_id))
+            return
+        self._ledger.take(rest.gateway_id, rest.last_seq)
+        if rest.records is None:
+            RECORDS_LOST.inc(rest.last_seq - rest.first_seq + 1)
+        await self._inbox.put(rest)
+
+    def _acknowledge(self, gateway_id: str, last_seq: int) -> None:
+        ack = self._ledger.commit(gateway_id, last_seq)
+        self._answering = asyncio.ensure_future(self._answer(ack))
+
+    async def _answer(self, answer: wire.ToGateway) -> None:
+        peer = self._peers.get(answer.gateway_id)
+        if peer is not None and not self._socket.closed:
+            await self._socket.send_multipart([peer, wire.pack(answer)])

@@ -1,0 +1,76 @@
+"""The DuckDB file: opened, migrated, locked down; cursors for the one writer and for readers.
+
+What users query is the view `api_calls`; the tables behind it are in a schema of their own. External
+access is off and the configuration locked for every cursor: no SQL reaches a file or changes a limit.
+"""
+
+from pathlib import Path
+
+import duckdb
+from lessllm_shared.config.sections import Query
+
+from lessllm_collector.migrations import TooNewError, migrate
+from lessllm_collector.schema import COLUMNS
+
+
+class StoreError(Exception):
+    """The database can't be opened. The message says why, and what to do."""
+
+
+class Store:
+    """Owns the database. One process at a time can: DuckDB locks the file."""
+
+    def __init__(self, path: Path, limits: Query) -> None:
+        """Raises StoreError."""
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = duckdb.connect(str(path), config={"storage_compatibility_version": "latest"})
+            _prepare(self._database, limits)
+        except (duckdb.Error, TooNewError, OSError) as error:
+            raise StoreError(_explain(path, error)) from None
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of its own to the database, for one thread."""
+        return self._database.cursor()
+
+    def committed(self) -> dict[str, int]:
+        """How far each gateway process's records are in the database."""
+        return dict(self.cursor().execute("SELECT gateway_id, committed FROM internal.deliveries").fetchall())
+
+    def close(self) -> None:
+        """Write everything into the one file, and let go of it."""
+        self._database.execute("CHECKPOINT")
+        self._database.close()
+
+
+def _prepare(connection: duckdb.DuckDBPyConnection, limits: Query) -> None:
+    migrate(connection)
+    columns = ", ".join(
+        f'{column.generated} AS "{column.name}"' if column.generated else f'"{column.name}"'
+        for column in COLUMNS
+    )
+    connection.execute(f"CREATE OR REPLACE VIEW main.api_calls AS SELECT {columns} FROM internal.calls")  # noqa: S608 - our own names
+    for column in COLUMNS:
+        comment = column.comment.replace("'", "''")
+        connection.execute(f"COMMENT ON COLUMN main.api_calls.\"{column.name}\" IS '{comment}'")
+    for setting in (
+        "TimeZone = 'UTC'",  # else date(timestamp) would follow the machine
+        f"memory_limit = '{limits.memory_limit}'",
+        f"threads = {limits.threads}",
+        "python_enable_replacements = false",
+        "enable_external_access = false",
+        "lock_configuration = true",
+    ):
+        connection.execute(f"SET GLOBAL {setting}")
+
+
+def _explain(path: Path, error: Exception) -> str:
+    text = str(error)
+    if "Conflicting lock" in text:
+        holder = text.partition("(PID ")[2].partition(")")[0]
+        by = f"process {holder}" if holder else "another process"
+        return f"{path}: in use by {by}: stop it, or set logging.db_path to another file"
+    if "not a valid DuckDB database" in text:
+        return f"{path}: is not a DuckDB file: move it away, or set logging.db_path to another file"
+    return f"{path}: can't be opened: {text.splitlines()[0]}"
