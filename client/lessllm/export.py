@@ -1,0 +1,46 @@
+"""A streamed Parquet export → a file that is whole or isn't there.
+
+It is written beside its place, synced, and moved there in one step.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from lessllm.connection import Connection
+
+
+class Progress(Protocol):
+    """Called while an export arrives: bytes so far, and how many calls it will hold, if that is known."""
+
+    def __call__(self, received_bytes: int, rows: int | None) -> None: ...
+
+
+def save(
+    connection: Connection, filepath: str | os.PathLike[str], filters: Mapping[str, Any], progress: Progress
+) -> int | None:
+    """Writes the calls that pass `filters`. Returns how many, if the collector said so.
+
+    Raises OSError if the file can't be written, and what Connection raises; either leaves no file behind.
+    """
+    target = Path(filepath)
+    received_bytes = 0
+    with connection.export(filters) as (rows, pieces):
+        progress(0, rows)
+        with tempfile.NamedTemporaryFile(
+            dir=target.parent, prefix=f".{target.name}.", suffix=".part", delete=False
+        ) as part:
+            try:
+                for piece in pieces:
+                    part.write(piece)
+                    received_bytes += len(piece)
+                    progress(received_bytes, rows)
+                part.flush()
+                os.fsync(part.fileno())
+                Path(part.name).replace(target)
+            except BaseException:  # Ctrl-C too leaves no half file
+                Path(part.name).unlink()
+                raise
+    return rows

@@ -1,0 +1,91 @@
+"""Tables for people, in a terminal of any width.
+
+Columns and rows of text enter. If they fit, a table leaves; if they don't, each row becomes a block of
+`name  value` lines, as psql does: no heading and no number is ever cut. Cells are text, never markup.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lessllm import figures
+
+_NARROWEST_TEXT = 20  # a column of long text may be folded down to this
+_GAP = 2
+_UNLIMITED = 100_000  # a pipe has no width
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading, and whether what is below are figures: those stand at the right and are never folded."""
+
+    title: str
+    is_number: bool = False
+
+
+def of_values(
+    names: Sequence[str], rows: Sequence[dict[str, Any]], width: int, *, longest_cell: int | None = None
+) -> RenderableType:
+    """A table of any values, as a query returns them. Text longer than `longest_cell` is cut, and says so."""
+    numbers = {name for name in names if any(_is_number(row[name]) for row in rows)}
+    columns = [Column(name, name in numbers) for name in names]
+    cells = [[_cut(figures.cell(row[name], name), longest_cell) for name in names] for row in rows]
+    return of_text(columns, cells, width)
+
+
+def of_text(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> RenderableType:
+    """A table of cells that are written already."""
+    needed = [_needed(column, [row[i] for row in rows]) for i, column in enumerate(columns)]
+    if len(rows) and sum(needed) + _GAP * len(columns) > width:
+        return Group(*(_block(columns, row, width) for row in rows))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for column, least in zip(columns, needed, strict=True):
+        table.add_column(
+            Text(column.title),
+            justify="right" if column.is_number else "left",
+            min_width=least,
+            no_wrap=column.is_number,
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def as_text(renderable: RenderableType, width: int | None) -> str:
+    """Plain text without colours. `width` None: as wide as it takes."""
+    console = Console(file=io.StringIO(), width=width or _UNLIMITED, color_system=None)
+    with console.capture() as capture:
+        console.print(renderable)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def _needed(column: Column, cells: Sequence[str]) -> int:
+    widest = max((cell_len(cell) for cell in cells), default=0)
+    return max(cell_len(column.title), widest if column.is_number else min(widest, _NARROWEST_TEXT))
+
+
+def _block(columns: Sequence[Column], row: Sequence[str], width: int) -> RenderableType:
+    block = Table(box=None, show_header=False, pad_edge=False)
+    block.add_column(style="bold", no_wrap=True)
+    block.add_column(overflow="fold")
+    for column, cell in zip(columns, row, strict=True):
+        block.add_row(Text(column.title), Text(cell))
+    return Group(Text("─" * min(width, 40), style="dim"), block)
+
+
+def _cut(text: str, longest: int | None) -> str:
+    if longest is None or len(text) <= longest:
+        return text
+    return f"{text[:longest]}… ({len(text) - longest:,} characters more)"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
