@@ -8,15 +8,30 @@
     print(lessllm.query("SELECT model, count(*) AS calls FROM api_calls GROUP BY model"))
 
 `configure` starts a local server, or attaches to one; without it, the first use does so with
-./lessllm.yaml or the defaults. pyarrow, rich and pandas are imported when they are used, not here.
+./lessllm.yaml or the defaults. The API is imported when it is first used: the command line, which is in
+this package too, doesn't wait for it.
 """
 
-from lessllm_shared.config import ConfigError
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from lessllm.errors import LessLLMError, QueryError, ServerError
-from lessllm.result import QueryResult
-from lessllm.session import Client
-from lessllm.switches import Switches
+if TYPE_CHECKING:
+    from lessllm.api import (
+        Client,
+        ConfigError,
+        LessLLMError,
+        QueryError,
+        QueryResult,
+        ServerError,
+        config,
+        configure,
+        export_logs,
+        flush,
+        get_proxy_url,
+        get_usage_stats,
+        query,
+        shutdown,
+    )
 
 __version__ = "0.1.0"
 
@@ -38,13 +53,12 @@ __all__ = [
     "shutdown",
 ]
 
-_client = Client()
 
-config = Switches(_client)
-configure = _client.configure
-export_logs = _client.export_logs
-flush = _client.flush
-get_proxy_url = _client.get_proxy_url
-get_usage_stats = _client.get_usage_stats
-query = _client.query
-shutdown = _client.shutdown
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'lessllm' has no attribute {name!r}")
+    return getattr(import_module("lessllm.api"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -74,6 +74,8 @@ class Connection:
         content = json.dumps({k: v for k, v in body.items() if v is not None}, default=_plain)
         self.flush()
         with self._asking("POST", "/query", content=content, headers=_typed(accept)) as response:
+            if not response.headers.get("content-type", "").startswith(accept):
+                raise ServerError(self._not_ours(response))
             elapsed = response.headers.get("x-lessllm-elapsed-ms")
             return Answer(
                 response.read(),
@@ -151,6 +153,11 @@ class Connection:
             f"{self.collector_url} gave an answer that isn't a collector's (status {response.status_code}):"
             " is the URL right?"
         )
+
+
+def without_version(url: str) -> str:
+    """The gateway's own URL, where an SDK's base URL was given."""
+    return url.rstrip("/").removesuffix("/v1")
 
 
 def _client(url: str) -> httpx.Client:

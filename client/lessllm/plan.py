@@ -103,11 +103,16 @@ class Plan:
             "lessllm_collector",
             collector_host,
             collector_port,
-            self._sections(CollectorSettings),
+            _sections(self.document, CollectorSettings),
             environment,
         )
         gateway = Service(
-            "gateway", "lessllm_gateway", host, port, self._sections(GatewaySettings), environment
+            "gateway",
+            "lessllm_gateway",
+            host,
+            port,
+            _sections(self.document, GatewaySettings),
+            environment,
         )
         return (collector, gateway) if self.gateway.logging.enabled else (gateway,)
 
@@ -117,11 +122,6 @@ class Plan:
             for name in sorted(SWITCHES)
             if (value := getattr(self.overrides, name)) is not None
         }
-
-    def _sections(self, settings: Settings) -> bytes:
-        own = {name: value for name, value in self.document.items() if name in settings.model_fields}
-        plain = json.loads(json.dumps(own, default=str))  # a dict given in Python may hold paths and tuples
-        return yaml.safe_dump(plain).encode()
 
 
 def find_document(configuration: Document | str | os.PathLike[str] | None) -> Document:
@@ -148,6 +148,23 @@ def make_plan(document: Document, overrides: Overrides) -> Plan:
     return Plan(document, overrides, gateway, collector)
 
 
+def lone_collector(document: Document, ipc_folder: Path) -> Service:
+    """A collector to read a database with: no gateway knows it, and its port is free and this machine's.
+
+    Raises ConfigError; what only the gateway needs, such as a provider's key, may be missing.
+    """
+    host = "127.0.0.1"
+    port = _given_or_free(host, None, 0)
+    environment = {
+        "LESSLLM_COLLECTOR__HOST": host,
+        "LESSLLM_COLLECTOR__PORT": str(port),
+        "LESSLLM_COLLECTOR__ENDPOINT": f"ipc://{ipc_folder / 'records'}",
+        "LESSLLM_LOGGING__DB_PATH": str(load(CollectorSettings, document).logging.db_path.resolve()),
+    }
+    sections = _sections(document, CollectorSettings)
+    return Service("collector", "lessllm_collector", host, port, sections, environment)
+
+
 def http_url(host: str, port: int) -> str:
     """Where a service that listens on `host` is reached from this machine."""
     host = _EVERYWHERE.get(host, host)
@@ -162,6 +179,12 @@ def _given_or_free(host: str, override: int | None, configured: int) -> int:
     with socket.socket(family) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
+
+
+def _sections(document: Document, settings: Settings) -> bytes:
+    own = {name: value for name, value in document.items() if name in settings.model_fields}
+    plain = json.loads(json.dumps(own, default=str))  # a dict given in Python may hold paths and tuples
+    return yaml.safe_dump(plain).encode()
 
 
 def _plain(value: object) -> object:

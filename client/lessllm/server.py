@@ -32,7 +32,7 @@ async def serve(
         services = plan.services(Path(ipc_folder))
         _check_ports(services)
         supervisor = Supervisor(services, say)
-        with _signals(stop, supervisor), folder.lease() as lease:
+        with _signals(stop, supervisor, say), folder.lease() as lease:
             if not stays:
                 _stop_when_unused(lease, stop)
             try:
@@ -83,7 +83,7 @@ def _stop_when_unused(lease: state.Lock, stop: asyncio.Event) -> None:
 
 
 @contextlib.contextmanager
-def _signals(stop: asyncio.Event, supervisor: Supervisor) -> Iterator[None]:
+def _signals(stop: asyncio.Event, supervisor: Supervisor, say: Say) -> Iterator[None]:
     """The first signal stops in order, a further one at once. SIGHUP stays ignored under nohup."""
     loop = asyncio.get_running_loop()
     signals = [
@@ -95,6 +95,8 @@ def _signals(stop: asyncio.Event, supervisor: Supervisor) -> Iterator[None]:
     def handle() -> None:
         if stop.is_set():
             supervisor.kill()
+        else:
+            say("stopping: calls that run may end first; once more to stop at once")
         stop.set()
 
     for number in signals:

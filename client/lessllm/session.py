@@ -18,7 +18,7 @@ from typing import Any
 from lessllm_shared.config import ClientSettings, load
 
 from lessllm import local
-from lessllm.connection import ARROW, Connection, Parameters
+from lessllm.connection import ARROW, Connection, Parameters, without_version
 from lessllm.errors import LessLLMError, ServerError
 from lessllm.export import Progress, save
 from lessllm.plan import SWITCHES, Document, Overrides, Plan, find_document, make_plan
@@ -167,7 +167,7 @@ class Client:
     def _open(self, document: Document, settings: ClientSettings, plan: Plan | None) -> Session:
         key = settings.collector.api_key.get_secret_value() if settings.collector.api_key else None
         if settings.server is not None:
-            url = settings.server.url.rstrip("/").removesuffix("/v1")
+            url = without_version(settings.server.url)
             connection = Connection(collector_url=settings.server.collector_url, gateway_url=url, api_key=key)
             session = Session(url, connection, None)
         else:

@@ -26,7 +26,7 @@ from typing import Self
 from lessllm.errors import ServerError
 
 _POLL_S = 0.05
-_GLANCE_S = 1.0  # others lock the file for microseconds when they look whether a server lives
+_CLAIM_S = 60.0
 
 
 class Lock:
@@ -114,12 +114,22 @@ class ServerState:
         """Held by a server for as long as it lives. Raises ServerError if another one lives."""
         lock = Lock(self.folder / "server")
         try:
-            wait_for(lock.try_exclusive, _GLANCE_S, "a server for this database runs already")
+            wait_for(lambda: self._is_claimed(lock), _CLAIM_S, "the server before this one hangs")
         except ServerError:
             lock.close()
             raise
         os.truncate(lock.fd, 0)
         return lock
+
+    def _is_claimed(self, lock: Lock) -> bool:
+        """Not yet, while one starts or stops, or somebody looks whether one lives."""
+        if lock.try_exclusive():
+            return True
+        if (other := self.running()) is not None:
+            raise ServerError(
+                f"a server for {other.database} runs already at {other.url} (process {other.pid})"
+            )
+        return False
 
     def lease(self) -> Lock:
         return Lock(self.folder / "lease")

@@ -19,7 +19,7 @@ from lessllm import figures
 
 _NARROWEST_TEXT = 20  # a column of long text may be folded down to this
 _GAP = 2
-_UNLIMITED = 100_000  # a pipe has no width
+UNLIMITED = 100_000  # a pipe has no width
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def of_text(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
 
 def as_text(renderable: RenderableType, width: int | None) -> str:
     """Plain text without colours. `width` None: as wide as it takes."""
-    console = Console(file=io.StringIO(), width=width or _UNLIMITED, color_system=None)
+    console = Console(file=io.StringIO(), width=width or UNLIMITED, color_system=None)
     with console.capture() as capture:
         console.print(renderable)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
