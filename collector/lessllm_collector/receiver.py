@@ -11,9 +11,9 @@ import zmq
 import zmq.asyncio
 from lessllm_shared import wire
 
+from lessllm_collector.inbox import Batch, Inbox
 from lessllm_collector.ledger import Ledger
 from lessllm_collector.metrics import FRAMES_REFUSED, RECORDS_LOST, RECORDS_REPEATED
-from lessllm_collector.writer import Batch, Inbox
 
 FRAMES_QUEUED = 8  # in ZeroMQ, a gateway: memory stays where it is bounded
 
@@ -24,29 +24,30 @@ class ReceiverError(Exception):
     """The endpoint can't be bound."""
 
 
-class Receiver:
-    """Owns the socket. `bind`, then `run` until cancelled; `committed` may be called from any thread."""
+def bind(endpoint: str) -> zmq.asyncio.Socket:
+    """The socket that gateways connect to. Raises ReceiverError."""
+    socket = zmq.asyncio.Context().socket(zmq.ROUTER)
+    socket.setsockopt(zmq.RCVHWM, FRAMES_QUEUED)
+    socket.setsockopt(zmq.LINGER, 1000)  # for the last acknowledgements
+    socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_FRAME_BYTES)
+    try:
+        socket.bind(endpoint)
+    except zmq.ZMQError as error:
+        raise ReceiverError(
+            f"can't listen on {endpoint}: {error}; set collector.endpoint to a free one"
+        ) from None
+    return socket
 
-    def __init__(self, endpoint: str, ledger: Ledger, inbox: Inbox) -> None:
-        self._endpoint = endpoint
+
+class Receiver:
+    """Reads the socket: `run` until cancelled. `committed` may be called from any thread."""
+
+    def __init__(self, socket: zmq.asyncio.Socket, ledger: Ledger, inbox: Inbox) -> None:
+        self._socket = socket
         self._ledger = ledger
         self._inbox = inbox
         self._peers: dict[str, bytes] = {}  # gateway id → where its answers go
         self._loop = asyncio.get_running_loop()
-        self._context = zmq.asyncio.Context()
-        self._socket = self._context.socket(zmq.ROUTER)
-
-    def bind(self) -> None:
-        """Raises ReceiverError."""
-        self._socket.setsockopt(zmq.RCVHWM, FRAMES_QUEUED)
-        self._socket.setsockopt(zmq.LINGER, 1000)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_FRAME_BYTES)
-        try:
-            self._socket.bind(self._endpoint)
-        except zmq.ZMQError as error:
-            raise ReceiverError(
-                f"can't listen on {self._endpoint}: {error}; set collector.endpoint to a free one"
-            ) from None
 
     async def run(self) -> None:
         """Receive until cancelled."""
@@ -60,11 +61,6 @@ class Receiver:
     def committed(self, gateway_id: str, last_seq: int) -> None:
         """The writer says that everything up to `last_seq` is in the database: tell the gateway."""
         self._loop.call_soon_threadsafe(self._acknowledge, gateway_id, last_seq)
-
-    def close(self) -> None:
-        """Let the last acknowledgements leave, then close."""
-        self._socket.close()
-        self._context.term()
 
     async def _take(self, peer: bytes, frame: bytes) -> None:
         try:
@@ -80,7 +76,7 @@ class Receiver:
         self._peers[message.gateway_id] = peer
         match message:
             case wire.Hello(gateway_id=gateway_id):
-                await self._answer(self._ledger.state(gateway_id))
+                self._answer(self._ledger.state(gateway_id))
             case wire.Records(gateway_id=gateway_id, first_seq=first, records=records):
                 await self._accept(Batch(gateway_id, first, first + len(records) - 1, records))
             case wire.Lost(gateway_id=gateway_id, first_seq=first, last_seq=last):
@@ -89,12 +85,12 @@ class Receiver:
     async def _accept(self, batch: Batch) -> None:
         repeated = self._ledger.repeated(batch.gateway_id, batch.first_seq, batch.last_seq)
         if isinstance(repeated, wire.Expect):
-            await self._answer(repeated)
+            self._answer(repeated)
             return
         RECORDS_REPEATED.inc(repeated)
         rest = batch.without(repeated)
         if rest is None:
-            await self._answer(self._ledger.state(batch.gateway_id))
+            self._answer(self._ledger.state(batch.gateway_id))
             return
         self._ledger.take(rest.gateway_id, rest.last_seq)
         if rest.records is None:
@@ -102,10 +98,10 @@ class Receiver:
         await self._inbox.put(rest)
 
     def _acknowledge(self, gateway_id: str, last_seq: int) -> None:
-        ack = self._ledger.commit(gateway_id, last_seq)
-        self._answering = asyncio.ensure_future(self._answer(ack))
+        self._answer(self._ledger.commit(gateway_id, last_seq))
 
-    async def _answer(self, answer: wire.ToGateway) -> None:
+    def _answer(self, answer: wire.ToGateway) -> None:
+        # A ROUTER never waits: what has no room or no peer is dropped, and the gateway asks again.
         peer = self._peers.get(answer.gateway_id)
         if peer is not None and not self._socket.closed:
-            await self._socket.send_multipart([peer, wire.pack(answer)])
+            self._socket.send_multipart([peer, wire.pack(answer)])

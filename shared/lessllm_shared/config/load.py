@@ -27,7 +27,9 @@ class ConfigError(ValueError):
     """The configuration is wrong. The message has one line for each mistake."""
 
 
-class _Settings(BaseSettings):
+class Settings(BaseSettings):
+    """What every service's settings have in common."""
+
     model_config = SettingsConfigDict(
         env_prefix="LESSLLM_", env_nested_delimiter="__", extra="forbid", frozen=True
     )
@@ -45,7 +47,7 @@ class _Settings(BaseSettings):
         return env_settings, init_settings
 
 
-class GatewaySettings(_Settings):
+class GatewaySettings(Settings):
     """What the gateway reads."""
 
     gateway: s.Gateway = s.Gateway()
@@ -59,7 +61,7 @@ class GatewaySettings(_Settings):
     collector: s.Collector = s.Collector()
 
 
-class CollectorSettings(_Settings):
+class CollectorSettings(Settings):
     """What the collector reads."""
 
     logging: s.Logging = s.Logging()
@@ -67,7 +69,7 @@ class CollectorSettings(_Settings):
     prices: dict[str, s.Price] = {}
 
 
-class ClientSettings(_Settings):
+class ClientSettings(Settings):
     """What `import lessllm` and the command line read."""
 
     server: s.Server | None = None
@@ -76,7 +78,7 @@ class ClientSettings(_Settings):
     collector: s.Collector = s.Collector()
 
 
-SettingsT = TypeVar("SettingsT", bound=_Settings)
+SettingsT = TypeVar("SettingsT", bound=Settings)
 
 _ALL_SECTIONS = {
     name

@@ -1,0 +1,5 @@
+"""`python -m lessllm_collector`."""
+
+from lessllm_collector.service import main
+
+main()

@@ -1,0 +1,100 @@
+"""The collector's wiring: the FastAPI app, and the resources that its lifespan opens and closes."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import zmq.asyncio
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
+from lessllm_shared.browser import BrowserGuard
+from lessllm_shared.config import CollectorSettings
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from lessllm_collector.api import create_api, install_errors
+from lessllm_collector.inbox import Inbox
+from lessllm_collector.interpret import Prices
+from lessllm_collector.ledger import Ledger
+from lessllm_collector.reanalyze import reanalyze
+from lessllm_collector.receiver import Receiver
+from lessllm_collector.store import Store
+from lessllm_collector.switches import Switches
+from lessllm_collector.writer import Writer
+
+_EVERYWHERE = frozenset(("0.0.0.0", "::"))  # noqa: S104 - only recognised: not names to be called by
+
+
+class Intake:
+    """The way in, from the ZeroMQ socket to the database. Made on the running loop."""
+
+    def __init__(self, socket: zmq.asyncio.Socket, store: Store, prices: Prices, switches: Switches) -> None:
+        inbox = Inbox()
+        self._receiver = Receiver(socket, Ledger(store.committed()), inbox)
+        self.writer = Writer(store.cursor(), inbox, prices, switches, self._receiver.committed)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """At the end: what was received is committed and acknowledged."""
+        self.writer.start()
+        receiving = asyncio.create_task(self._receiver.run())
+        try:
+            yield
+        finally:
+            receiving.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await receiving
+            await self.writer.stop()
+            await asyncio.sleep(0)  # the last acknowledgements are waiting in the loop
+
+
+def create_app(settings: CollectorSettings, store: Store, records: zmq.asyncio.Socket) -> FastAPI:
+    """The collector as an ASGI app. It closes the database and the socket at its end."""
+    switches = Switches.configured(settings.logging)
+    prices = Prices(settings.prices)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with contextlib.closing(store), records:
+            intake = Intake(records, store, prices, switches)
+            async with intake.running():
+                app.state.writer = intake.writer
+                yield
+
+    app = FastAPI(title="LessLLM collector", lifespan=lifespan)
+    key = settings.collector.api_key
+    install_errors(app)
+    _add_own_endpoints(app)
+
+    async def work_out_again(since: datetime | None) -> int:
+        return await reanalyze(app.state.writer, prices, since)
+
+    app.include_router(
+        create_api(
+            store, settings.collector.query, switches, work_out_again, key.get_secret_value() if key else None
+        )
+    )
+    hosts = {*settings.collector.allowed_hosts, settings.collector.host} - _EVERYWHERE
+    app.add_middleware(BrowserGuard, allowed_hosts=hosts)
+    return app
+
+
+def _add_own_endpoints(app: FastAPI) -> None:
+    @app.get("/healthz", tags=["service"])
+    def healthz() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["service"])
+    def readyz() -> JSONResponse:
+        """Records are committed. 503 with the reason while they can't be."""
+        trouble = app.state.writer.trouble
+        if trouble is None:
+            return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "failing", "reason": trouble}, 503)
+
+    @app.get("/metrics", tags=["service"])
+    def metrics() -> Response:
+        """For Prometheus."""
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

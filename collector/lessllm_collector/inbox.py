@@ -1,0 +1,111 @@
+"""What waits for the writer: batches of records, and jobs of other kinds, in order of arrival.
+
+The receiver puts batches in on the event loop, the writer's thread takes them out. Batches are bounded
+by bytes, counted until they are committed: while there is no room `put` waits, so the receiver receives
+nothing and records wait in the gateways. A job is as small as its reference; those who submit one wait.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import duckdb
+
+from lessllm_collector.metrics import INBOX_BYTES
+
+MAX_BYTES = 256 * 1024 * 1024
+COMMIT_BYTES = 32 * 1024 * 1024  # what is taken at once, unless a single frame is larger
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The records first_seq … last_seq of one gateway process, or the news that these are lost (None)."""
+
+    gateway_id: str
+    first_seq: int
+    last_seq: int
+    records: list[bytes] | None
+
+    @property
+    def size_bytes(self) -> int:
+        """What it holds in memory."""
+        return sum(map(len, self.records or ()))
+
+    def without(self, count: int) -> "Batch | None":
+        """The same but for its first `count` numbers; None if there are no more."""
+        first = self.first_seq + count
+        if first > self.last_seq:
+            return None
+        records = None if self.records is None else self.records[count:]
+        return Batch(self.gateway_id, first, self.last_seq, records)
+
+
+Job = Callable[[duckdb.DuckDBPyConnection], None]
+
+
+class Inbox:
+    """Between the event loop and the writer's thread."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._loop = asyncio.get_running_loop()
+        self._room = asyncio.Event()
+        self._changed = threading.Condition()
+        self._waiting: deque[Batch | Job] = deque()
+        self._bytes = 0
+        self._closed = False
+        INBOX_BYTES.set_function(lambda: self._bytes)
+
+    async def put(self, batch: Batch) -> None:
+        """Takes the batch over; waits while there is no room. A batch larger than all room goes alone."""
+        while not self._admit(batch):
+            await self._room.wait()
+
+    def submit(self, job: Job) -> None:
+        """A job takes its turn between commits."""
+        with self._changed:
+            self._waiting.append(job)
+            self._changed.notify()
+
+    def take(self) -> list[Batch] | Job | None:
+        """Blocks until there is something: batches for one commit, or one job. None: the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            if not self._waiting:
+                return None
+            first = self._waiting.popleft()
+            if not isinstance(first, Batch):
+                return first
+            batches, size = [first], first.size_bytes
+            while self._waiting and isinstance(following := self._waiting[0], Batch):
+                size += following.size_bytes
+                if size > COMMIT_BYTES:
+                    break
+                batches.append(following)
+                self._waiting.popleft()
+            return batches
+
+    def done(self, batches: list[Batch]) -> None:
+        """These are committed: there is room again."""
+        with self._changed:
+            self._bytes -= sum(batch.size_bytes for batch in batches)
+        self._loop.call_soon_threadsafe(self._room.set)
+
+    def close(self) -> None:
+        """Nothing more comes: `take` gives what is here, then None."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    def _admit(self, batch: Batch) -> bool:
+        self._room.clear()  # before looking: room made after this sets it again
+        size = batch.size_bytes
+        with self._changed:
+            if self._bytes and self._bytes + size > self._max_bytes:
+                return False
+            self._bytes += size
+            self._waiting.append(batch)
+            self._changed.notify()
+            return True

@@ -1,0 +1,102 @@
+"""Rows into the database: dicts by column name in, Arrow between, statements out. Knows no queues.
+
+Everything here runs on the writer's thread, inside a transaction that the writer opens and ends.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from lessllm_collector.schema import STORED
+
+Row = Mapping[str, Any]
+
+# What a value that the database can't take looks like, in Arrow's words and in DuckDB's.
+UNSTORABLE = (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError, OverflowError, duckdb.DataError)
+
+_ARROW_TYPES: Mapping[str, pa.DataType] = {
+    "VARCHAR": pa.string(),
+    "JSON": pa.string(),
+    "BLOB": pa.binary(),
+    "BOOLEAN": pa.bool_(),
+    "BIGINT": pa.int64(),
+    "UBIGINT": pa.uint64(),
+    "USMALLINT": pa.uint16(),
+    "DOUBLE": pa.float64(),
+    "TIMESTAMPTZ": pa.timestamp("us", "UTC"),
+}
+_SCHEMA = pa.schema([(column.name, _ARROW_TYPES[column.sql_type]) for column in STORED])
+
+
+@dataclass(frozen=True)
+class Unstorable:
+    """A record as it came, and why it is no row."""
+
+    gateway_id: str
+    sequence: int
+    error: str
+    record: bytes
+
+
+def insert(connection: duckdb.DuckDBPyConnection, rows: Sequence[Row]) -> None:
+    """Adds rows to `calls`. Raises one of UNSTORABLE if a value does not fit, else duckdb.Error."""
+    with _registered(connection, _table(rows, _SCHEMA)):
+        connection.execute("INSERT INTO internal.calls BY NAME SELECT * FROM batch")
+
+
+def update(connection: duckdb.DuckDBPyConnection, names: Sequence[str], rows: Sequence[Row]) -> None:
+    """Sets the columns `names` of rows that are there, found by their `rowid`."""
+    schema = pa.schema([("rowid", pa.int64()), *(_SCHEMA.field(name) for name in names)])
+    changes = ", ".join(f'"{name}" = batch."{name}"' for name in names)
+    with _registered(connection, _table(rows, schema)):
+        connection.execute(
+            f"UPDATE internal.calls SET {changes} FROM batch WHERE calls.rowid = batch.rowid"  # noqa: S608 - our own names
+        )
+
+
+def set_committed(connection: duckdb.DuckDBPyConnection, committed: Mapping[str, int]) -> None:
+    """Notes how far each gateway process's records are."""
+    connection.executemany(
+        "INSERT INTO internal.deliveries VALUES (?, ?, now())"
+        " ON CONFLICT (gateway_id) DO UPDATE"
+        " SET committed = excluded.committed, last_seen = excluded.last_seen",
+        list(committed.items()),
+    )
+
+
+def add_lost(connection: duckdb.DuckDBPyConnection, ranges: Iterable[tuple[str, int, int]]) -> None:
+    """Notes numbers (gateway id, first, last) that will never come."""
+    for lost in ranges:
+        connection.execute("INSERT INTO internal.lost VALUES (?, ?, ?, now())", lost)
+
+
+def quarantine(connection: duckdb.DuckDBPyConnection, records: Iterable[Unstorable]) -> None:
+    """Keeps what can't be a row as it came."""
+    for one in records:
+        connection.execute(
+            "INSERT INTO internal.quarantine VALUES (?, ?, now(), ?, ?)",
+            [one.gateway_id, one.sequence, one.error, one.record],
+        )
+
+
+def _table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
+    return pa.table(
+        [pa.array([row[field.name] for row in rows], field.type) for field in schema], schema=schema
+    )
+
+
+class _registered:  # noqa: N801 - reads as a verb: with _registered(…)
+    """A table that SQL knows as `batch`, for as long as the block lasts."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, table: pa.Table) -> None:
+        self._connection = connection
+        self._table = table
+
+    def __enter__(self) -> None:
+        self._connection.register("batch", self._table)
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.unregister("batch")

@@ -1,0 +1,36 @@
+"""The process `lessllm-collector`: configuration, the port, the database, the socket, uvicorn."""
+
+import logging
+
+import uvicorn
+from lessllm_shared.config import CollectorSettings
+from lessllm_shared.service import end_on_signals, fail, listen, settings_from_arguments
+
+from lessllm_collector.app import create_app
+from lessllm_collector.receiver import ReceiverError, bind
+from lessllm_collector.store import Store, StoreError
+
+_NAME = "collector"
+_DOES = "Interprets call records, keeps them in one DuckDB file and answers questions about them."
+
+
+def main() -> None:
+    """Run until SIGTERM. Exit codes: 0 done, 1 could not start, 2 the configuration is wrong."""
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    end_on_signals()
+    settings = settings_from_arguments(CollectorSettings, name=_NAME, does=_DOES)
+    listener = listen(_NAME, settings.collector.host, settings.collector.port)
+    try:
+        store = Store(settings.logging.db_path, settings.collector.query)
+        records = bind(settings.collector.endpoint)
+    except (StoreError, ReceiverError) as error:
+        fail(_NAME, str(error))
+    config = uvicorn.Config(
+        create_app(settings, store, records),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=10,
+    )
+    uvicorn.Server(config).run([listener])

@@ -1,0 +1,211 @@
+"""The one thread that writes: batches of records in, rows, watermarks and acknowledgements out.
+
+Rows and the number up to which they are committed go into one transaction, so that every record becomes
+exactly one row. A record that can't be a row is set aside as it came, and never holds up its neighbours.
+If the database can't take a commit, the same batches are tried again until it can, and nothing is
+acknowledged meanwhile: the records are safe in the gateways.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import TypeVar
+
+import duckdb
+from lessllm_shared import record as call_record
+
+from lessllm_collector import metrics, rows
+from lessllm_collector.inbox import Batch, Inbox
+from lessllm_collector.interpret import Prices, interpret
+from lessllm_collector.rows import Row, Unstorable
+from lessllm_collector.switches import Switches
+
+RETRY_S = 1.0
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+Committed = Callable[[str, int], None]
+
+
+class Writer:
+    """Owns the writing connection and its thread: `start`, then `stop`."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        inbox: Inbox,
+        prices: Prices,
+        switches: Switches,
+        committed: Committed,
+    ) -> None:
+        """`committed(gateway_id, last_seq)` is called on the writer's thread after each commit."""
+        self.trouble: str | None = None  # why commits fail at the moment
+        self._connection = connection
+        self._inbox = inbox
+        self._prices = prices
+        self._switches = switches
+        self._committed = committed
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="writer")
+
+    def start(self) -> None:
+        """From now on the inbox is worked off."""
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Commit what is in the inbox, then end. Commits that fail are not tried again."""
+        self._stopping.set()
+        self._inbox.close()
+        await asyncio.to_thread(self._thread.join)
+
+    async def run(self, job: Callable[[duckdb.DuckDBPyConnection], Result]) -> Result:
+        """The result of `job`, done on the writer's thread in a transaction between commits."""
+        future: Future[Result] = Future()
+
+        def work(connection: duckdb.DuckDBPyConnection) -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(_in_transaction(connection, job))
+            except Exception as error:  # noqa: BLE001 - whoever waits for the job gets it
+                future.set_exception(error)
+
+        self._inbox.submit(work)
+        return await asyncio.wrap_future(future)
+
+    def _run(self) -> None:
+        try:
+            while (work := self._inbox.take()) is not None:
+                if isinstance(work, list):
+                    self._store(work)
+                    self._inbox.done(work)
+                else:
+                    work(self._connection)
+        except Exception as error:
+            # Whoever runs the collector starts it again, and the gateways send again what is not committed.
+            log.exception("the writer can't go on: the collector stops")
+            self.trouble = type(error).__name__
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _store(self, batches: list[Batch]) -> None:
+        """Commit, acknowledge, count."""
+        with metrics.COMMIT_SECONDS.time():
+            good, bad = self._interpret(batches)
+            while not self._commit(batches, good, bad):
+                if self._stopping.wait(RETRY_S):
+                    return
+        for gateway_id, last_seq in _watermarks(batches).items():
+            self._committed(gateway_id, last_seq)
+        metrics.RECORDS_QUARANTINED.inc(len(bad))
+        for row, _ in good:
+            metrics.count(row)
+            if self._switches.debug_mode:
+                _log_call(row)
+
+    def _interpret(self, batches: Iterable[Batch]) -> tuple[list[tuple[Row, bytes]], list[Unstorable]]:
+        """Rows with the records they came from, and records that can't be read."""
+        good: list[tuple[Row, bytes]] = []
+        bad: list[Unstorable] = []
+        for batch in batches:
+            for sequence, data in enumerate(batch.records or (), batch.first_seq):
+                try:
+                    record = call_record.decode(data)
+                except ValueError as error:
+                    bad.append(_unstorable(batch.gateway_id, sequence, error, data))
+                    continue
+                row = interpret(record, gateway_id=batch.gateway_id, sequence=sequence, prices=self._prices)
+                good.append((row, data))
+        return good, bad
+
+    def _commit(self, batches: list[Batch], good: list[tuple[Row, bytes]], bad: list[Unstorable]) -> bool:
+        """False: the database can't take it now. What can never be a row moves from `good` to `bad`."""
+        try:
+            try:
+                self._write(batches, good, bad)
+            except rows.UNSTORABLE:
+                bad += self._sift(good)
+                self._write(batches, good, bad)
+        except duckdb.FatalException:  # DuckDB has given this database up until it is opened again
+            raise
+        except duckdb.Error as error:
+            metrics.COMMITS_FAILED.inc()
+            if self.trouble is None:
+                log.error("records can't be committed, nothing is acknowledged until they can: %s", error)  # noqa: TRY400 - the place is known, the reason is the message
+            self.trouble = str(error).splitlines()[0]
+            return False
+        if self.trouble is not None:
+            log.warning("records are committed again")
+            self.trouble = None
+        return True
+
+    def _write(self, batches: list[Batch], good: list[tuple[Row, bytes]], bad: list[Unstorable]) -> None:
+        def write(connection: duckdb.DuckDBPyConnection) -> None:
+            if good:
+                rows.insert(connection, [row for row, _ in good])
+            rows.quarantine(connection, bad)
+            rows.add_lost(
+                connection, ((b.gateway_id, b.first_seq, b.last_seq) for b in batches if b.records is None)
+            )
+            rows.set_committed(connection, _watermarks(batches))
+
+        _in_transaction(self._connection, write)
+
+    def _sift(self, good: list[tuple[Row, bytes]]) -> list[Unstorable]:
+        """Takes those rows out of `good` that can't be inserted even alone."""
+        bad: list[Unstorable] = []
+        for row, data in good[:]:
+            self._connection.begin()
+            try:
+                rows.insert(self._connection, [row])
+            except rows.UNSTORABLE as error:
+                good.remove((row, data))
+                bad.append(_unstorable(row["gateway_id"], row["sequence"], error, data))
+            finally:
+                self._connection.rollback()
+        return bad
+
+
+def _in_transaction(
+    connection: duckdb.DuckDBPyConnection, work: Callable[[duckdb.DuckDBPyConnection], Result]
+) -> Result:
+    connection.begin()
+    try:
+        result = work(connection)
+        connection.commit()
+    except BaseException:
+        _roll_back(connection)
+        raise
+    return result
+
+
+def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
+    try:
+        connection.rollback()
+    except duckdb.Error:
+        log.debug("nothing to roll back: the failure has ended the transaction")
+
+
+def _watermarks(batches: Iterable[Batch]) -> dict[str, int]:
+    """How far each gateway process's records are once these are committed: they come in order."""
+    return {batch.gateway_id: batch.last_seq for batch in batches}
+
+
+def _unstorable(gateway_id: str, sequence: int, error: Exception, data: bytes) -> Unstorable:
+    # Only the kind of the error: its message may quote a prompt.
+    log.warning("record %d of gateway %s is set aside: %s", sequence, gateway_id, type(error).__name__)
+    return Unstorable(gateway_id, sequence, type(error).__name__, data)
+
+
+def _log_call(row: Row) -> None:
+    log.info(
+        "call %s: %s → %s %s, %s, total %.0f ms, TTFT %s ms, tokens %s → %s, %s USD",
+        *(row["request_id"], row["model"], row["provider"], row["route"], row["end_reason"]),
+        row["total_latency_ms"],
+        *(row["estimated_ttft_ms"], row["actual_prompt_tokens"], row["actual_completion_tokens"]),
+        row["estimated_cost_usd"],
+    )

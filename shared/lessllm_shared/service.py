@@ -1,0 +1,64 @@
+"""What the processes of both services begin with: arguments, the configuration, a port, an end.
+
+Whatever can't be done is said in one line on stderr, with the exit code 1 (could not start) or 2 (the
+configuration is wrong).
+"""
+
+import argparse
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from lessllm_shared.config import ConfigError, load, read_document
+from lessllm_shared.config.load import Settings, parse_document
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+def settings_from_arguments(settings: type[SettingsT], *, name: str, does: str) -> SettingsT:
+    """The configuration that the command line names, and the environment."""
+    parser = argparse.ArgumentParser(
+        prog=f"lessllm-{name}",
+        description=does,
+        epilog=f"Every setting is also an environment variable, such as LESSLLM_{name.upper()}__PORT.",
+    )
+    parser.add_argument("--config", metavar="FILE", help="lessllm.yaml; - reads it from standard input")
+    try:
+        return load(settings, _document(parser.parse_args().config))
+    except ConfigError as error:
+        fail(name, f"configuration: {error}", exit_code=2)
+
+
+def listen(name: str, host: str, port: int) -> socket.socket:
+    """A listening socket. Bound here rather than by uvicorn, to say in one line why it can't be."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        reason = error.strerror or error
+        fail(name, f"can't listen on {host}:{port}: {reason}; set {name}.port to a free one")
+
+
+def end_on_signals() -> None:
+    """SIGTERM and SIGINT end the process with exit code 0.
+
+    uvicorn catches them while it runs, stops in order, and then lets them have their own effect.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+
+
+def fail(name: str, reason: str, *, exit_code: int = 1) -> NoReturn:
+    """Say why, and end."""
+    print(f"lessllm-{name}: {reason}", file=sys.stderr)  # noqa: T201 - a process's last words
+    sys.exit(exit_code)
+
+
+def _document(path: str | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    if path == "-":
+        return parse_document(sys.stdin.read(), source="standard input")
+    return read_document(Path(path))
