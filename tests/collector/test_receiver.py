@@ -1,0 +1,90 @@
+"""Frames over a real socket: taken in order, answered after the commit, never fatal."""
+
+import asyncio
+import contextlib
+
+import pytest
+import zmq
+import zmq.asyncio
+from lessllm_collector.inbox import Inbox
+from lessllm_collector.ledger import Ledger
+from lessllm_collector.receiver import Receiver, ReceiverError, bind
+from lessllm_shared import wire
+from lessllm_shared.wire import Ack, Expect, Lost, Records
+
+
+class Link:
+    """A receiver, the writer's end of its inbox, and a gateway's socket."""
+
+    def __init__(self, endpoint):
+        self.socket = bind(endpoint)
+        self.inbox = Inbox()
+        self.receiver = Receiver(self.socket, Ledger({"known": 10}), self.inbox)
+        self.context = zmq.asyncio.Context()
+        self.gateway = self.context.socket(zmq.DEALER)
+        self.gateway.setsockopt(zmq.LINGER, 0)
+        self.gateway.connect(endpoint)
+
+    async def ask(self, message):
+        await self.gateway.send(wire.pack(message))
+        return await self.answer()
+
+    async def answer(self):
+        return wire.unpack_to_gateway(await asyncio.wait_for(self.gateway.recv(), 10))
+
+    async def taken(self):
+        return await asyncio.wait_for(asyncio.to_thread(self.inbox.take), 10)
+
+
+@pytest.fixture
+async def link(tmp_path):
+    link = Link(f"ipc://{tmp_path / 'records'}")
+    running = asyncio.create_task(link.receiver.run())
+    yield link
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    link.inbox.close()
+    link.gateway.close()
+    link.socket.close()
+    link.context.term()
+
+
+async def test_a_frame_is_answered_when_its_last_record_is_committed(link):
+    await link.gateway.send(wire.pack(Records("new", 1, [b"a", b"b"])))
+    (batch,) = await link.taken()
+    assert (batch.first_seq, batch.last_seq, batch.records) == (1, 2, [b"a", b"b"])
+    link.receiver.committed("new", 2)
+    assert await link.answer() == Ack("new", 2)
+
+
+async def test_what_came_before_is_cut_off_and_what_is_missing_asked_for(link):
+    assert await link.ask(Records("known", 13, [b"m"])) == Expect("known", 11)
+    assert await link.ask(Records("known", 9, [b"i", b"j"])) == Ack("known", 10)
+    await link.gateway.send(wire.pack(Records("known", 10, [b"j", b"k"])))
+    (batch,) = await link.taken()
+    assert (batch.first_seq, batch.records) == (11, [b"k"])
+
+
+async def test_lost_numbers_go_to_the_writer_like_records(link):
+    await link.gateway.send(wire.pack(Lost("known", 9, 14)))
+    (batch,) = await link.taken()
+    assert (batch.first_seq, batch.last_seq, batch.records) == (11, 14, None)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [b"", b"\x01", b"\x01junk", b"\x63of another version", b"\x01" + b"\x91" * 5000, b"\xff" * 2000],
+)
+async def test_a_frame_that_can_not_be_read_changes_nothing(link, frame):
+    await link.gateway.send(frame)
+    await link.gateway.send_multipart([b"two", b"parts"])
+    assert await link.ask(Records("known", 10, [b"j"])) == Ack("known", 10)
+
+
+async def test_an_address_that_is_taken_is_named_with_a_way_out():
+    holder = zmq.Context().socket(zmq.ROUTER)
+    port = holder.bind_to_random_port("tcp://127.0.0.1")
+    with pytest.raises(ReceiverError, match=f"{port}: Address already in use; set collector.endpoint"):
+        bind(f"tcp://127.0.0.1:{port}")
+    holder.close()

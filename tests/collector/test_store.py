@@ -1,0 +1,135 @@
+"""Opening the file: tables, view, lock-down, and the words when it can't be opened."""
+
+import subprocess
+import sys
+
+import duckdb
+import pytest
+from lessllm_collector.migrations import migrate
+from lessllm_collector.schema import COLUMNS, STORED
+from lessllm_collector.store import Store, StoreError
+from lessllm_shared.config.sections import Query
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "calls.duckdb"
+
+
+@pytest.fixture
+def store(path):
+    store = Store(path, Query())
+    yield store
+    store.close()
+
+
+def test_the_view_has_every_column_in_order_with_its_type_and_comment(store):
+    found = (
+        store.cursor()
+        .execute(
+            "SELECT column_name, comment FROM duckdb_columns()"
+            " WHERE table_name = 'api_calls' ORDER BY column_index"
+        )
+        .fetchall()
+    )
+    assert found == [(column.name, column.comment) for column in COLUMNS]
+
+
+def test_the_table_has_every_stored_column_with_its_type(store):
+    found = (
+        store.cursor()
+        .execute(
+            "SELECT column_name, data_type FROM duckdb_columns()"
+            " WHERE schema_name = 'internal' AND table_name = 'calls' ORDER BY column_index"
+        )
+        .fetchall()
+    )
+    types = {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"}
+    assert found == [(column.name, types.get(column.sql_type, column.sql_type)) for column in STORED]
+
+
+def test_dates_are_utc_whatever_the_machine_thinks(path, monkeypatch):
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    store = Store(path, Query())
+    sql = "SELECT date(TIMESTAMPTZ '2026-01-01 23:30:00+00')::VARCHAR"
+    assert store.cursor().execute(sql).fetchone() == ("2026-01-01",)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "COPY (SELECT 1) TO 'out.csv'",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "ATTACH 'other.duckdb'",
+        "INSTALL httpfs",
+        "SET enable_external_access = true",
+        "SET memory_limit = '20GB'",
+        "SET TimeZone = 'Asia/Tokyo'",
+    ],
+)
+def test_nothing_outside_is_in_reach_and_no_setting_can_be_changed(store, sql):
+    with pytest.raises(duckdb.Error):
+        store.cursor().execute(sql)
+
+
+def test_a_python_variable_is_no_table(store):
+    secrets = store.cursor().execute("SELECT 1 AS a").to_arrow_table()
+    with pytest.raises(duckdb.CatalogException):
+        store.cursor().execute("SELECT * FROM secrets")
+    assert secrets.num_rows == 1
+
+
+def test_a_second_start_finds_what_the_first_one_wrote(path):
+    first = Store(path, Query())
+    first.cursor().execute("INSERT INTO internal.deliveries VALUES ('g', 7, now())")
+    first.close()
+    second = Store(path, Query())
+    assert second.committed() == {"g": 7}
+    second.close()
+
+
+def test_migrating_twice_changes_nothing():
+    connection = duckdb.connect()
+    migrate(connection)
+    migrate(connection)
+    versions = connection.execute("SELECT version FROM main.lessllm_schema").fetchall()
+    assert versions == [(number,) for number in range(1, len(versions) + 1)]
+
+
+def test_a_database_of_a_newer_version_is_refused(path):
+    store = Store(path, Query())
+    store.cursor().execute("INSERT INTO main.lessllm_schema VALUES (9999)")
+    store.close()
+    with pytest.raises(StoreError, match="schema version 9999"):
+        Store(path, Query())
+
+
+def test_a_file_that_is_no_database_is_named_and_left_alone(path):
+    path.write_bytes(b"my shopping list, which is longer than any header" * 400)
+    with pytest.raises(StoreError, match=r"calls\.duckdb: is not a DuckDB file: move it away"):
+        Store(path, Query())
+    assert path.read_bytes().startswith(b"my shopping list")
+
+
+def test_a_folder_that_can_not_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="can't be opened"):
+        Store(tmp_path / "file" / "calls.duckdb", Query())
+
+
+def test_a_database_in_use_names_the_process_that_has_it(path):
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"import duckdb; c = duckdb.connect({str(path)!r}); print('open', flush=True); input()",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout.readline() == b"open\n"
+        with pytest.raises(StoreError, match=f"in use by process {holder.pid}: stop it"):
+            Store(path, Query())
+        holder.stdin.close()

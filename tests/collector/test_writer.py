@@ -1,0 +1,235 @@
+"""Records into rows: once each, whatever they hold and whatever the database does."""
+
+import time
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from lessllm_collector import rows
+from lessllm_collector.inbox import Batch, Inbox
+from lessllm_collector.interpret import Prices
+from lessllm_collector.reanalyze import STEP_ROWS, reanalyze
+from lessllm_collector.store import Store
+from lessllm_collector.switches import Switches
+from lessllm_collector.writer import Writer
+from lessllm_shared.config.sections import Price, Query
+from lessllm_shared.record import ApiFormat, CallRecord, EndReason, encode, new_request_id
+
+ANSWER = b'{"model":"m","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":2,"total_tokens":12}}'
+PRICES = Prices({"m": Price(input_usd_per_mtok=1, output_usd_per_mtok=1)})
+
+
+def _record(**fields):
+    known = {
+        "request_id": new_request_id(),
+        "t0_unix_ns": 1_790_000_000_000_000_000,
+        "end_reason": EndReason.COMPLETE,
+        "api_format": ApiFormat.CHAT,
+        "upstream_format": ApiFormat.CHAT,
+        "model": "m",
+        "upstream_model": "m",
+        "provider": "local",
+        "status_code": 200,
+        "request_body": b"{}",
+        "request_body_bytes": 2,
+        "response_headers": [("content-type", "application/json")],
+        "response_body": ANSWER,
+        "response_body_bytes": len(ANSWER),
+        "end_ns": 1_000_000,
+    }
+    return CallRecord(**{**known, **fields})
+
+
+def _batch(first, *records, gateway_id="g"):
+    return Batch(gateway_id, first, first + len(records) - 1, [encode(record) for record in records])
+
+
+class Running:
+    """A writer over a database of its own."""
+
+    def __init__(self, path):
+        self.acks = []
+        self.store = Store(path, Query())
+        self.inbox = Inbox()
+        self.switches = Switches(debug_mode=False, enable_cache_analysis=True)
+        acknowledge = lambda gateway_id, last: self.acks.append((gateway_id, last))  # noqa: E731
+        self.writer = Writer(self.store.cursor(), self.inbox, PRICES, self.switches, acknowledge)
+        self.writer.start()
+
+    async def ask(self, sql):
+        """After everything that was put in before."""
+        table = await self.writer.run(lambda connection: connection.execute(sql).to_arrow_table())
+        return [tuple(row.values()) for row in table.to_pylist()]
+
+    async def close(self):
+        await self.writer.stop()
+        self.store.close()
+
+
+@pytest.fixture
+async def running(tmp_path):
+    running = Running(tmp_path / "calls.duckdb")
+    yield running
+    await running.close()
+
+
+async def test_records_become_rows_and_are_acknowledged_once_they_are_committed(running):
+    await running.inbox.put(_batch(1, _record(), _record()))
+    found = await running.ask("SELECT sequence, actual_total_tokens, estimated_cost_usd FROM api_calls")
+    assert found == [(1, 12, 12e-6), (2, 12, 12e-6)]
+    assert running.acks == [("g", 2)]
+    assert running.store.committed() == {"g": 2}
+
+
+async def test_lost_numbers_are_noted_and_acknowledged(running):
+    await running.inbox.put(_batch(1, _record()))
+    await running.inbox.put(Batch("g", 2, 5, None))
+    assert await running.ask("SELECT gateway_id, first_sequence, last_sequence FROM internal.lost") == [
+        ("g", 2, 5)
+    ]
+    assert running.acks[-1] == ("g", 5)
+
+
+async def test_a_record_that_can_not_be_read_is_set_aside_as_it_came(running):
+    await running.inbox.put(Batch("g", 1, 3, [encode(_record()), b"\xc1junk", encode(_record())]))
+    assert await running.ask("SELECT sequence FROM api_calls") == [(1,), (3,)]
+    assert await running.ask("SELECT sequence, record FROM internal.quarantine") == [(2, b"\xc1junk")]
+    assert running.acks == [("g", 3)]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model": "lone surrogate \ud800"},
+        {"request_body_bytes": 2**62, "response_body_bytes": 2**63 - 1, "status_code": 70_000},
+        {"t0_unix_ns": 2**63 - 1, "status_code": -1},
+    ],
+)
+async def test_a_record_that_does_not_fit_the_table_never_holds_up_its_neighbours(running, fields):
+    try:
+        odd = encode(_record(**fields))
+    except UnicodeEncodeError:
+        odd = encode(_record(model="lone surrogate ?")).replace(b"gate ?", b"gate\xed\xa0")
+    await running.inbox.put(Batch("g", 1, 3, [encode(_record()), odd, encode(_record())]))
+    assert await running.ask("SELECT sequence FROM api_calls") == [(1,), (3,)]
+    assert await running.ask(
+        "SELECT sequence, record = ? FROM internal.quarantine".replace("?", "record")
+    ) == [(2, True)]
+    assert running.acks == [("g", 3)]
+
+
+async def test_while_the_database_takes_nothing_nothing_is_acknowledged_and_then_everything_is(
+    running, monkeypatch
+):
+    insert, failures = rows.insert, []
+
+    def full(connection, some):
+        if len(failures) < 2:
+            failures.append(1)
+            raise duckdb.IOException("no space left on device\nmore")
+        insert(connection, some)
+
+    monkeypatch.setattr(rows, "insert", full)
+    monkeypatch.setattr("lessllm_collector.writer.RETRY_S", 0.01)
+    await running.inbox.put(_batch(1, _record()))
+    assert await running.ask("SELECT count(*) FROM api_calls") == [(1,)]
+    assert len(failures) == 2
+    assert running.acks == [("g", 1)]
+    assert running.writer.trouble is None
+
+
+async def test_stopped_while_the_database_takes_nothing_it_acknowledges_nothing(tmp_path, monkeypatch):
+    def full(connection, some):
+        del connection, some
+        raise duckdb.IOException("no space left on device")
+
+    running = Running(tmp_path / "calls.duckdb")
+    monkeypatch.setattr(rows, "insert", full)
+    await running.inbox.put(_batch(1, _record()))
+    deadline = time.monotonic() + 10
+    while running.writer.trouble is None:
+        assert time.monotonic() < deadline
+    await running.close()
+    assert running.acks == []
+    assert running.writer.trouble == "no space left on device"
+
+
+async def test_stopping_commits_what_is_in_the_inbox(tmp_path):
+    running = Running(tmp_path / "calls.duckdb")
+    for first in range(1, 50):
+        await running.inbox.put(_batch(first, _record()))
+    await running.close()
+    assert running.acks[-1] == ("g", 49)
+    again = Store(tmp_path / "calls.duckdb", Query())
+    assert again.cursor().execute("SELECT count(*) FROM api_calls").fetchone() == (49,)
+    again.close()
+
+
+async def test_a_job_that_fails_leaves_nothing_behind_and_the_writer_goes_on(running):
+    def half(connection):
+        connection.execute("INSERT INTO internal.lost VALUES ('g', 1, 2, now())")
+        connection.execute("SELECT no_such_column FROM internal.lost")
+
+    with pytest.raises(duckdb.BinderException):
+        await running.writer.run(half)
+    assert await running.ask("SELECT count(*) FROM internal.lost") == [(0,)]
+
+
+async def test_in_debug_mode_each_call_is_a_line_in_the_log(running, caplog):
+    caplog.set_level("INFO")
+    record = _record()
+    running.switches.debug_mode = True
+    await running.inbox.put(_batch(1, record))
+    await running.ask("SELECT 1")
+    await running.writer.run(lambda _: None)
+    assert f"call {record.request_id}: m → local" in caplog.text
+
+
+async def test_reanalysis_repairs_what_raw_data_can_and_leaves_the_rest(running):
+    await running.inbox.put(_batch(1, *(_record() for _ in range(STEP_ROWS + 5))))
+    await running.writer.run(
+        lambda c: c.execute(
+            "UPDATE internal.calls SET actual_total_tokens = 99, estimated_cost_usd = NULL;"
+            "UPDATE internal.calls SET response_body = NULL, request_body = NULL WHERE sequence = 3"
+        )
+    )
+    assert await reanalyze(running.writer, PRICES, None) == STEP_ROWS + 4
+    assert await running.ask(
+        "SELECT actual_total_tokens, estimated_cost_usd, count(*) FROM api_calls GROUP BY ALL ORDER BY 1"
+    ) == [(12, 12e-6, STEP_ROWS + 4), (99, None, 1)]
+
+
+async def test_reanalysis_of_an_empty_database_finds_nothing(running):
+    assert await reanalyze(running.writer, PRICES, None) == 0
+
+
+_values = st.one_of(st.none(), st.text(max_size=8), st.integers(0, 2**63 - 1), st.binary(max_size=20))
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=40),
+            st.builds(
+                _record,
+                model=st.text(max_size=10),
+                response_body=st.binary(max_size=200),
+                status_code=st.integers(-1, 70_000),
+                end_ns=st.integers(-(2**63), 2**63 - 1),
+            ).map(encode),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+async def test_every_record_is_a_row_or_in_quarantine_and_acknowledged(tmp_path_factory, records):
+    running = Running(tmp_path_factory.mktemp("writer") / "calls.duckdb")
+    await running.inbox.put(Batch("g", 1, len(records), records))
+    sequences = await running.ask(
+        "SELECT sequence FROM internal.calls UNION ALL SELECT sequence FROM internal.quarantine ORDER BY 1"
+    )
+    assert sequences == [(number,) for number in range(1, len(records) + 1)]
+    assert running.acks == [("g", len(records))]
+    await running.close()
