@@ -56,7 +56,7 @@ def create_app(settings: CollectorSettings, store: Store, records: zmq.asyncio.S
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with contextlib.closing(store), records:
+        with contextlib.closing(store), records.context, records:
             intake = Intake(records, store, prices, switches)
             async with intake.running():
                 app.state.writer = intake.writer

@@ -33,6 +33,8 @@ def bind(endpoint: str) -> zmq.asyncio.Socket:
     try:
         socket.bind(endpoint)
     except zmq.ZMQError as error:
+        socket.close()
+        socket.context.term()
         raise ReceiverError(
             f"can't listen on {endpoint}: {error}; set collector.endpoint to a free one"
         ) from None

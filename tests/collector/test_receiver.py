@@ -47,6 +47,7 @@ async def link(tmp_path):
     link.inbox.close()
     link.gateway.close()
     link.socket.close()
+    link.socket.context.term()
     link.context.term()
 
 
@@ -83,8 +84,7 @@ async def test_a_frame_that_can_not_be_read_changes_nothing(link, frame):
 
 
 async def test_an_address_that_is_taken_is_named_with_a_way_out():
-    holder = zmq.Context().socket(zmq.ROUTER)
-    port = holder.bind_to_random_port("tcp://127.0.0.1")
-    with pytest.raises(ReceiverError, match=f"{port}: Address already in use; set collector.endpoint"):
-        bind(f"tcp://127.0.0.1:{port}")
-    holder.close()
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as holder:
+        port = holder.bind_to_random_port("tcp://127.0.0.1")
+        with pytest.raises(ReceiverError, match=f"{port}: Address already in use; set collector.endpoint"):
+            bind(f"tcp://127.0.0.1:{port}")

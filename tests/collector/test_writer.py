@@ -101,21 +101,15 @@ async def test_a_record_that_can_not_be_read_is_set_aside_as_it_came(running):
 @pytest.mark.parametrize(
     "fields",
     [
-        {"model": "lone surrogate \ud800"},
         {"request_body_bytes": 2**62, "response_body_bytes": 2**63 - 1, "status_code": 70_000},
         {"t0_unix_ns": 2**63 - 1, "status_code": -1},
     ],
 )
 async def test_a_record_that_does_not_fit_the_table_never_holds_up_its_neighbours(running, fields):
-    try:
-        odd = encode(_record(**fields))
-    except UnicodeEncodeError:
-        odd = encode(_record(model="lone surrogate ?")).replace(b"gate ?", b"gate\xed\xa0")
+    odd = encode(_record(**fields))
     await running.inbox.put(Batch("g", 1, 3, [encode(_record()), odd, encode(_record())]))
     assert await running.ask("SELECT sequence FROM api_calls") == [(1,), (3,)]
-    assert await running.ask(
-        "SELECT sequence, record = ? FROM internal.quarantine".replace("?", "record")
-    ) == [(2, True)]
+    assert await running.ask("SELECT sequence, record FROM internal.quarantine") == [(2, odd)]
     assert running.acks == [("g", 3)]
 
 
