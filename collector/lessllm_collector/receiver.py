@@ -36,7 +36,8 @@ def bind(endpoint: str) -> zmq.asyncio.Socket:
         socket.close()
         socket.context.term()
         raise ReceiverError(
-            f"can't listen on {endpoint}: {zmq.strerror(error.errno or 0)}; set collector.endpoint to a free one"
+            f"can't listen on {endpoint}: {zmq.strerror(error.errno or 0)};"
+            " set collector.endpoint to a free one"
         ) from None
     return socket
 
