@@ -3,9 +3,10 @@
 The user's own prices win over genai-prices' bundled ones. An unknown price is None with a reason, never 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import genai_prices
@@ -76,16 +77,19 @@ def costs(record: CallRecord, value: Any, usage: Usage, prices: Prices) -> dict[
     if counts is None:
         return _row(price_source="no_usage")
     own = prices.configured(record.model, record.upstream_model)
+    price: Callable[[_Counts], float]
     if own is not None:
-        cost, fresh = _own(own, counts), _own(own, _uncached(counts))
+        price = partial(_own, own)
         source, version = "configured", None
     else:
         known = prices.known(record.provider, response_model(value), record.upstream_model)
         if known is None:
             return _row(price_source="unknown_model")
         when = datetime.fromtimestamp(record.t0_unix_ns / 1e9, UTC)
-        cost, fresh = _listed(known, counts, when), _listed(known, _uncached(counts), when)
+        price = partial(_listed, known, when)
         source, version = "genai-prices", genai_prices.__version__
+    cost, bare = price(counts), _uncached(counts)
+    fresh = cost if bare == counts else price(bare)  # genai-prices takes 0.1 ms: not for nothing
     reported = usage.cached is not None or usage.cache_write is not None
     return _row(
         estimated_cost_usd=cost,
@@ -136,7 +140,7 @@ def _own(price: Price, counts: _Counts) -> float:
     ) / 1e6
 
 
-def _listed(known: _Known, counts: _Counts, when: datetime) -> float:
+def _listed(known: _Known, when: datetime, counts: _Counts) -> float:
     provider, model = known
     usage = genai_prices.Usage(
         input_tokens=counts.prompt,
