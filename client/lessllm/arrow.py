@@ -8,6 +8,8 @@ from contextlib import suppress
 
 import pyarrow as pa
 
+from lessllm.columns import distinct
+
 
 def read(content: bytes) -> pa.Table:
     """The table in an Arrow stream."""
@@ -18,14 +20,4 @@ def read(content: bytes) -> pa.Table:
                 # SUM over integers is 128 bits wide in DuckDB and would come out as Decimal.
                 column = table.column(index).cast(pa.int64())
                 table = table.set_column(index, field.name, column)
-    return table.rename_columns(_distinct(table.column_names))
-
-
-def _distinct(names: list[str]) -> list[str]:
-    """SQL may name two columns alike; a dict can't."""
-    seen: dict[str, int] = {}
-    distinct = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        distinct.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
-    return distinct
+    return table.rename_columns(distinct(table.column_names))

@@ -4,7 +4,7 @@ It is written beside its place, synced, and moved there in one step.
 """
 
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,18 +29,17 @@ def save(
     received_bytes = 0
     with connection.export(filters) as (rows, pieces):
         progress(0, rows)
-        with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=f".{target.name}.", suffix=".part", delete=False
-        ) as part:
-            try:
+        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        try:
+            with part.open("xb") as file:
                 for piece in pieces:
-                    part.write(piece)
+                    file.write(piece)
                     received_bytes += len(piece)
                     progress(received_bytes, rows)
-                part.flush()
-                os.fsync(part.fileno())
-                Path(part.name).replace(target)
-            except BaseException:  # Ctrl-C too leaves no half file
-                Path(part.name).unlink()
-                raise
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(target)
+        except BaseException:  # Ctrl-C too leaves no half file
+            part.unlink(missing_ok=True)
+            raise
     return rows

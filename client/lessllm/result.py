@@ -46,7 +46,8 @@ class QueryResult(list[dict[str, Any]]):
         from lessllm import tables  # noqa: PLC0415 - rich takes 0.1 s to import
 
         width = shutil.get_terminal_size().columns
-        shown = tables.of_values(self.columns, self[:_PRINTED_ROWS], width, longest_cell=_LONGEST_CELL)
+        rows = [list(row.values()) for row in self[:_PRINTED_ROWS]]
+        shown = tables.of_values(self.columns, rows, width, longest_cell=_LONGEST_CELL)
         return f"{tables.as_text(shown, width)}\n{self._footer()}"
 
     def __repr__(self) -> str:

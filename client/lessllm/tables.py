@@ -18,7 +18,7 @@ from rich.text import Text
 from lessllm import figures
 
 _NARROWEST_TEXT = 20  # a column of long text may be folded down to this
-_GAP = 2
+_GAP = 2  # a column's padding, and the box's blank between columns
 UNLIMITED = 100_000  # a pipe has no width
 
 
@@ -31,12 +31,14 @@ class Column:
 
 
 def of_values(
-    names: Sequence[str], rows: Sequence[dict[str, Any]], width: int, *, longest_cell: int | None = None
+    names: Sequence[str], rows: Sequence[Sequence[Any]], width: int, *, longest_cell: int | None = None
 ) -> RenderableType:
     """A table of any values, as a query returns them. Text longer than `longest_cell` is cut, and says so."""
-    numbers = {name for name in names if any(_is_number(row[name]) for row in rows)}
-    columns = [Column(name, name in numbers) for name in names]
-    cells = [[_cut(figures.cell(row[name], name), longest_cell) for name in names] for row in rows]
+    columns = [Column(name, any(_is_number(row[i]) for row in rows)) for i, name in enumerate(names)]
+    cells = [
+        [_cut(figures.cell(value, name), longest_cell) for name, value in zip(names, row, strict=True)]
+        for row in rows
+    ]
     return of_text(columns, cells, width)
 
 
@@ -45,7 +47,9 @@ def of_text(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
     needed = [_needed(column, [row[i] for row in rows]) for i, column in enumerate(columns)]
     if len(rows) and sum(needed) + _GAP * len(columns) > width:
         return Group(*(_block(columns, row, width) for row in rows))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    table = Table(
+        box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold"
+    )
     for column, least in zip(columns, needed, strict=True):
         table.add_column(
             Text(column.title),
