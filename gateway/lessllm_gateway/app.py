@@ -1,38 +1,54 @@
-"""The gateway's wiring: the FastAPI app, and the resources that its lifespan opens and closes."""
+"""The gateway's wiring: the ASGI app, and the resources that its lifespan opens and closes.
+
+API paths go to the proxy, past the framework; the gateway's own ones to FastAPI. Both refuse what a web
+page of another origin sends; the proxy does it itself, since it records what it refuses.
+"""
 
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
+from lessllm_shared.browser import BrowserGuard, Rules
 from lessllm_shared.config import GatewaySettings
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from lessllm_gateway.delivery import Delivery
-from lessllm_gateway.metrics import RECORDS_PENDING, RECORDS_PENDING_BYTES
+from lessllm_gateway.delivery import Delivery, check_endpoint
+from lessllm_gateway.intake import Message, Receive
+from lessllm_gateway.memory import Budget
+from lessllm_gateway.metrics import RECORDS_BUFFER_USED_BYTES, RECORDS_PENDING, REQUESTS_HELD_BYTES
 from lessllm_gateway.outbound import Outbound
 from lessllm_gateway.outbox import Outbox
-from lessllm_gateway.proxy import Message, Proxy, Receive
+from lessllm_gateway.proxy import Proxy
 from lessllm_gateway.recorder import Recorder
 from lessllm_gateway.relay import Send
 from lessllm_gateway.routing import Router
 
 DRAIN_S = 5.0
+REQUESTS_BYTES = 1024 * 1024 * 1024  # for the bodies of all calls under way; four of the largest always fit
 OWN_PATHS = frozenset(("/healthz", "/readyz", "/metrics", "/flush", "/routes", "/openapi.json", "/docs"))
 
+AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
 
-def create_app(settings: GatewaySettings) -> FastAPI:
+
+def create_app(settings: GatewaySettings) -> AsgiApp:
     """The gateway as an ASGI app. Raises ConfigError."""
     router = Router(settings, os.environ)
     outbound = Outbound(settings.pool, os.environ)
-    outbox = Outbox(secrets.token_hex(8), settings.gateway.record_buffer_bytes)
+    for upstream in router.upstreams.values():
+        outbound.way(upstream, upstream.base.origin)  # a proxy that can't be one is said at the start
+    check_endpoint(settings.collector.endpoint)
+    records = Budget(settings.gateway.record_buffer_bytes)
+    requests = Budget(max(REQUESTS_BYTES, 4 * settings.gateway.max_request_bytes))
+    outbox = Outbox(secrets.token_hex(8), records)
     delivery = Delivery(outbox, settings.collector.endpoint)
     recording = settings.logging.enabled
-    recorder = Recorder(delivery if recording else None, settings.logging.max_body_bytes)
+    recorder = Recorder(delivery if recording else None, settings.logging.max_body_bytes, records)
+    hosts = (*settings.gateway.allowed_hosts, settings.gateway.host)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -45,27 +61,22 @@ def create_app(settings: GatewaySettings) -> FastAPI:
             task.cancel()
             await asyncio.wait([task])
 
-    app = FastAPI(title="LessLLM gateway", lifespan=lifespan)
+    own = FastAPI(title="LessLLM gateway", lifespan=lifespan)
+    _add_own_endpoints(own, router, outbound, delivery, outbox)
     RECORDS_PENDING.set_function(lambda: outbox.pending)
-    RECORDS_PENDING_BYTES.set_function(lambda: outbox.pending_bytes)
-    _add_own_endpoints(app, router, outbound, delivery, outbox)
-    app.add_middleware(Front, proxy=Proxy(settings, router, outbound, recorder))
+    RECORDS_BUFFER_USED_BYTES.set_function(lambda: records.used_bytes)
+    REQUESTS_HELD_BYTES.set_function(lambda: requests.used_bytes)
+    return _by_path(
+        BrowserGuard(own, hosts), Proxy(settings, Rules(hosts), router, outbound, recorder, requests)
+    )
+
+
+def _by_path(own: AsgiApp, proxy: AsgiApp) -> AsgiApp:
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        is_call = scope["type"] == "http" and scope["path"] not in OWN_PATHS
+        await (proxy if is_call else own)(scope, receive, send)
+
     return app
-
-
-class Front:
-    """API paths go to the proxy, past the framework; the gateway's own ones to FastAPI."""
-
-    def __init__(self, app: Any, proxy: Proxy) -> None:
-        self._own = app
-        self._proxy = proxy
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Dispatch by path."""
-        if scope["type"] != "http" or scope["path"] in OWN_PATHS:
-            await self._own(scope, receive, send)
-        else:
-            await self._proxy(scope, receive, send)
 
 
 def _add_own_endpoints(
@@ -77,9 +88,9 @@ def _add_own_endpoints(
         return {"status": "ok"}
 
     @app.get("/readyz")
-    def readyz() -> dict[str, str]:
-        """Calls are taken. Recording never decides about that."""
-        return {"status": "ok"}
+    def readyz() -> dict[str, Any]:
+        """Calls are taken. The collector never decides about that: `pending` says how far behind it is."""
+        return {"status": "ok", "pending": outbox.pending}
 
     @app.get("/metrics")
     def metrics() -> Response:
@@ -98,8 +109,8 @@ def _add_own_endpoints(
         return {
             "providers": {
                 name: {
-                    "base_url": upstream.base_url,
-                    "route": outbound.route(upstream, upstream.base_url),
+                    "base_url": str(upstream.base),
+                    "route": outbound.way(upstream, upstream.base.origin).route,
                     "key": (upstream.configured_key and "configured")
                     or (upstream.environment_key and "environment")
                     or "client",

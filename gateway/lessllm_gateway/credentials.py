@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote
 
 from lessllm_shared.config.sections import Key
 from lessllm_shared.record import Headers
@@ -19,18 +19,18 @@ RawHeaders = list[tuple[bytes, bytes]]
 CLIENT_KEY_HEADER = b"x-lessllm-key"
 # Where the official SDKs put their keys.
 _KEY_HEADERS = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
-_SECRET_HEADERS = frozenset(
-    (*_KEY_HEADERS, CLIENT_KEY_HEADER, b"cookie", b"set-cookie", b"proxy-authorization")
-)
+_SECRET_HEADERS = frozenset((*_KEY_HEADERS, CLIENT_KEY_HEADER, b"ocp-apim-subscription-key"))
+_SECRET_ENDINGS = (b"-api-key", b"-authorization", b"-auth", b"-token", b"-secret", b"cookie", b"password")
+_URL_HEADERS = frozenset((b"location", b"content-location", b"referer", b"link"))
 _SECRET_PARAMETERS = frozenset({"key", "api_key", "api-key", "access_token", "token"})
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
-    """A key as it came: `header` carried it (empty: the query string)."""
+class Caller:
+    """Who calls, and the provider's key that came along: never a key of the gateway's own."""
 
-    header: bytes
-    key: str
+    name: str | None  # of the configured client key
+    provider_key: str | None
 
 
 def fingerprint(secret: str) -> str:
@@ -38,72 +38,92 @@ def fingerprint(secret: str) -> str:
     return "fp_" + hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def find_credential(headers: RawHeaders, query: str) -> Credential | None:
-    """The provider key that a client sent, wherever its SDK puts it."""
-    for name, value in headers:
-        if name in _KEY_HEADERS:
-            key = value.decode("latin-1").strip()
-            if name == b"authorization":
-                key = key.removeprefix("Bearer ").strip()
-            if key:
-                return Credential(name, key)
-    in_query = dict(parse_qsl(query)).get("key")
-    return Credential(b"", in_query) if in_query else None
+def authenticate(keys: Iterable[Key], headers: RawHeaders, query: str) -> Caller:
+    """Who calls, by the configured client keys; anybody may if there are none. Raises Rejection.
 
-
-def authenticate(keys: Iterable[Key], headers: RawHeaders, query: str) -> Key | None:
-    """The configured client key that a request shows; None if none are configured. Raises Rejection.
-
-    Every configured key is compared, in constant time each, so that timing tells nothing.
+    A client shows its key in x-lessllm-key, or else where its SDK puts the provider's.
     """
     keys = tuple(keys)
+    shown = _shown_key(headers, query)
     if not keys:
-        return None
-    own = next((value.decode("latin-1") for name, value in headers if name == CLIENT_KEY_HEADER), None)
-    if own is None:
-        found = find_credential(headers, query)
-        own = found.key if found else ""
-    shown = own.strip().encode("latin-1", "replace")
-    matches = [key for key in keys if hmac.compare_digest(key.key.get_secret_value().encode(), shown)]
-    if not matches:
+        return Caller(None, shown)
+    own = next(
+        (value.decode("latin-1").strip() for name, value in headers if name == CLIENT_KEY_HEADER), None
+    )
+    name = _owner(keys, shown or "" if own is None else own)
+    if name is None:
         raise Rejection(
             401,
             "invalid_client_key",
             "this gateway asks for one of its own keys, as the SDK's api_key or in x-lessllm-key",
         )
-    return matches[0]
+    is_provider_key = own is not None and shown is not None and _owner(keys, shown) is None
+    return Caller(name, shown if is_provider_key else None)
+
+
+def _shown_key(headers: RawHeaders, query: str) -> str | None:
+    """The key that a client sent, wherever its SDK puts it."""
+    for name, value in headers:
+        if name in _KEY_HEADERS:
+            key = value.decode("latin-1").strip()
+            if name == b"authorization" and key[:7].lower() == "bearer ":
+                key = key[7:].strip()
+            if key:
+                return key
+    return dict(parse_qsl(query)).get("key") if "key=" in query else None
+
+
+def _owner(keys: Iterable[Key], shown: str) -> str | None:
+    """Every configured key is compared, in constant time each, so that timing tells nothing."""
+    raw = shown.encode("latin-1", "replace")
+    owners = [key.name for key in keys if hmac.compare_digest(key.key.get_secret_value().encode(), raw)]
+    return owners[0] if owners else None
 
 
 def is_credential(name: bytes) -> bool:
-    """Whether a header (lower case) carries a credential."""
-    return name in _SECRET_HEADERS
+    """Whether a header (lower case) carries a credential, going by its name."""
+    return name in _SECRET_HEADERS or name.endswith(_SECRET_ENDINGS)
 
 
 def recordable_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Headers as text, with each credential cut to its fingerprint."""
-    return [
-        (name.decode("latin-1"), fingerprint(text) if name.lower() in _SECRET_HEADERS else text)
-        for name, text in ((name, value.decode("latin-1")) for name, value in headers)
-    ]
+    return [(name.decode("latin-1"), _recordable(name.lower(), value)) for name, value in headers]
+
+
+def _recordable(name: bytes, value: bytes) -> str:
+    text = value.decode("latin-1")
+    if is_credential(name):
+        return fingerprint(text)
+    if name in _URL_HEADERS:
+        return recordable_url(text)
+    return text
 
 
 def recordable_url(url: str) -> str:
     """A URL without user info, and with the credentials in its query cut to fingerprints."""
-    parts = urlsplit(url)
-    netloc = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=netloc, query=recordable_query(parts.query)))
+    beginning, mark, query = url.partition("?")
+    scheme, slashes, rest = beginning.partition("//")
+    authority, slash, path = rest.partition("/")
+    address = scheme + slashes + authority.rpartition("@")[2] + slash + path if slashes else beginning
+    return address + mark + recordable_query(query)
 
 
 def recordable_query(query: str) -> str:
-    """A query string with the credentials in it cut to fingerprints."""
-    if not any(name in query.lower() for name in _SECRET_PARAMETERS):
-        return query
-    return "&".join(
-        f"{quote(name)}={fingerprint(value) if name.lower() in _SECRET_PARAMETERS else quote(value)}"
-        for name, value in parse_qsl(query, keep_blank_values=True)
-    )
+    """A query string with the credentials in it cut to fingerprints; the rest keeps its bytes."""
+    return "&".join(_recordable_part(part) for part in query.split("&")) if query else query
+
+
+def _recordable_part(part: str) -> str:
+    name, equals, value = part.partition("=")
+    if unquote(name).lower() not in _SECRET_PARAMETERS:
+        return part
+    return name + equals + fingerprint(unquote(value))
 
 
 def without_key(query: str) -> str:
-    """The query string less Gemini's `key`."""
-    return "&".join(part for part in query.split("&") if part and not part.startswith("key="))
+    """The query string less the parameters that carry credentials."""
+    return "&".join(
+        part
+        for part in query.split("&")
+        if part and unquote(part.partition("=")[0]).lower() not in _SECRET_PARAMETERS
+    )

@@ -7,8 +7,10 @@ assembled for the client.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
+from lessllm_shared import tolerant_json
 from lessllm_shared.record import ApiFormat, EndReason
 from lessllm_shared.sse import EventParser, EventTooLargeError
 from lessllm_shared.streams import stream_reader
@@ -20,7 +22,7 @@ from lessllm_gateway.routing import Target
 from lessllm_gateway.transform import Transform
 from lessllm_gateway.translate import chat_to_messages
 
-Whole = Callable[[int, bytes], tuple[int, bytes]]  # status and body of the upstream → of the client
+Convert = Callable[[bytes], tuple[int, bytes]]  # the upstream's whole body → status and body for the client
 
 _WITH_USAGE_OPTION = {ApiFormat.CHAT, ApiFormat.COMPLETIONS}
 
@@ -32,16 +34,39 @@ class Crossing:
     body: bytes
     streaming: bool = False  # the upstream is asked for a stream
     usage_requested: bool = False
-    translated: bool = False
+    translated: bool = False  # what the client gets is not what the upstream said
     stream: Transform | None = None
-    whole: Whole | None = None
+    whole: Callable[[bytes, bool], bytes] | None = None  # the body, and whether it is an event stream
     headers: tuple[tuple[bytes, bytes], ...] = ()  # that the upstream's format wants
-    error: Whole | None = None  # for an upstream's error, where it needs translating
+    error: Callable[[int, bytes], tuple[int, bytes]] | None = None  # for an upstream's error
 
     @property
     def reads_answer(self) -> bool:
         """The answer must come without content-encoding."""
         return bool(self.stream or self.whole)
+
+    def treatment(
+        self, status: int, content_type: str, encoding: str
+    ) -> tuple[Transform | None, Convert | None]:
+        """What an answer of this kind goes through, at most one. Raises Rejection for a useless one."""
+        if status >= 400:
+            return None, None if self.error is None else partial(self.error, status)
+        is_stream = content_type.startswith("text/event-stream")
+        if self.stream is not None and not self.translated:
+            return self.stream if is_stream and not encoding else None, None
+        if not self.reads_answer or not (is_stream or self.translated):
+            return None, None  # a provider that ignores `stream` answers plainly: nothing to assemble
+        if encoding:
+            raise _unusable(f"its answer is {encoding}, though identity was asked for")
+        if self.stream is None:
+            return None, partial(self._converted, is_stream=is_stream)
+        if not is_stream:
+            raise _unusable("it was asked for an event stream and answered something else")
+        return self.stream, None
+
+    def _converted(self, body: bytes, *, is_stream: bool) -> tuple[int, bytes]:
+        assert self.whole is not None  # noqa: S101 - `treatment` has looked
+        return 200, self.whole(body, is_stream)
 
 
 def crossing(target: Target, asked: Asked, body: bytes) -> Crossing:
@@ -72,22 +97,22 @@ def _measured(target: Target, asked: Asked, body: bytes) -> Crossing:
         transform.rewrite_request(body, model=model, ask_for_usage=ask, stream=True),
         streaming=True,
         usage_requested=ask,
-        whole=lambda _, answer: (200, assemble(target.api_format, answer)),
+        whole=lambda answer, _: assemble(target.api_format, answer),
     )
 
 
 def _translated(target: Target, asked: Asked, body: bytes) -> Crossing:
     streaming = asked.streaming or target.measured
-    upstream_body = chat_to_messages.request(body, target.model, streaming=streaming)
 
-    def whole(_: int, answer: bytes) -> tuple[int, bytes]:
-        message = msgspec.json.decode(
-            assemble(ApiFormat.MESSAGES, answer) if streaming else answer, type=dict
-        )
-        return 200, msgspec.json.encode(chat_to_messages.answer(message, target.model))
+    def whole(answer: bytes, is_stream: bool) -> bytes:
+        try:
+            message = tolerant_json.loads(assemble(ApiFormat.MESSAGES, answer) if is_stream else answer)
+            return msgspec.json.encode(chat_to_messages.answer(message, target.model))
+        except (ValueError, TypeError, AttributeError):
+            raise _unusable("its answer is not a message as Anthropic documents it") from None
 
     return Crossing(
-        upstream_body,
+        chat_to_messages.request(body, target.model, streaming=streaming),
         streaming=streaming,
         translated=True,
         stream=(
@@ -110,15 +135,17 @@ def assemble(api_format: ApiFormat, stream: bytes) -> bytes:
         for event in (*parser.feed(stream), *parser.flush()):
             reader.add(event)
     except EventTooLargeError:
-        raise _unusable("an event of the upstream's stream was too large") from None
+        raise _unusable("an event of its stream was too large") from None
     if reader.error is not None:
         detail = msgspec.json.encode(reader.error).decode()
         raise Rejection(502, "upstream_error", f"the upstream reported: {detail}", EndReason.UPSTREAM_ERROR)
     answer = reader.answer()
     if answer is None or not reader.finished:
-        raise _unusable("the upstream's answer broke off")
+        raise Rejection(502, "upstream_truncated", "the upstream's answer broke off", EndReason.TRUNCATED)
     return msgspec.json.encode(answer)
 
 
-def _unusable(message: str) -> Rejection:
-    return Rejection(502, "upstream_truncated", message, EndReason.TRUNCATED)
+def _unusable(what: str) -> Rejection:
+    return Rejection(
+        502, "upstream_invalid_answer", f"the upstream can't be understood: {what}", EndReason.UPSTREAM_ERROR
+    )

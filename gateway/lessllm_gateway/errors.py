@@ -1,11 +1,15 @@
-"""Errors of our own, in the format of the API that was called.
+"""Errors of our own, in the dialect of the API that was called.
 
-A `Rejection` is raised anywhere on a call's path before the answer began and turned into bytes once, in
-`proxy`. Its message names stage, route and remedy, never a credential.
+A `Rejection` is raised anywhere on a call's path and turned into bytes once, in `proxy`. Its message
+names stage, route and remedy, never a credential.
 """
 
+from typing import Literal
+
 import msgspec
-from lessllm_shared.record import ApiFormat, EndReason
+from lessllm_shared.record import EndReason
+
+Dialect = Literal["openai", "anthropic", "gemini"]  # whose conventions a client expects
 
 _TYPES = {
     400: "invalid_request_error",
@@ -13,9 +17,9 @@ _TYPES = {
     403: "permission_error",
     404: "not_found_error",
     413: "request_too_large",
+    415: "invalid_request_error",
     429: "rate_limit_error",
 }
-_ANTHROPIC = {ApiFormat.MESSAGES, ApiFormat.COUNT_TOKENS}
 
 
 class Rejection(Exception):  # noqa: N818 - an answer, not a fault
@@ -31,15 +35,15 @@ class Rejection(Exception):  # noqa: N818 - an answer, not a fault
         self.end_reason = end_reason
 
 
-def error_body(api_format: ApiFormat, rejection: Rejection) -> bytes:
-    """The error as the SDKs of that API expect it."""
+def error_body(dialect: Dialect, rejection: Rejection) -> bytes:
+    """The error as that API's SDKs expect it."""
     kind = _TYPES.get(rejection.status, "api_error")
-    if api_format in _ANTHROPIC:
+    if dialect == "anthropic":
         body: dict[str, object] = {
             "type": "error",
             "error": {"type": kind, "message": rejection.message, "code": rejection.code},
         }
-    elif api_format is ApiFormat.GEMINI:
+    elif dialect == "gemini":
         body = {
             "error": {
                 "code": rejection.status,

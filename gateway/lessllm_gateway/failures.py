@@ -8,14 +8,21 @@ from collections.abc import Mapping
 
 import httpx
 from lessllm_shared.record import Attempt, EndReason
+from lessllm_shared.sse import EventTooLargeError
 from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
 
 from lessllm_gateway.errors import Rejection
 from lessllm_gateway.outbound import DIRECT
 
 
-def failure(error: Exception, attempt: Attempt, marks: Mapping[str, int]) -> Rejection:
-    """The Rejection for an exception of the transport; `attempt.phase` is set to how far it came."""
+def failure(error: Exception, attempt: Attempt, marks: Mapping[str, int], *, is_sending: bool) -> Rejection:
+    """The Rejection for an exception of the transport; `attempt.phase` is set to how far it came.
+
+    `is_sending`: it was the client that was waited for. Raises the exception if it is none of these.
+    """
+    if isinstance(error, TimeoutError) and is_sending:
+        text = "the client did not read its answer within timeouts.total_s"
+        return Rejection(408, "client_stalled", text, EndReason.CLIENT_CANCELLED)
     if attempt.phase == "connect" and "http11.send_request_headers.started" in marks:
         attempt.phase = "wait"
     where = f"{attempt.provider} by way of {attempt.route}" if attempt.route != DIRECT else attempt.provider
@@ -69,7 +76,8 @@ def _pool_full(attempt: Attempt) -> _Described:
 
 
 def _timeout(attempt: Attempt) -> _Described:
-    limit = "timeouts.idle_s or total_s" if attempt.phase == "receive" else "timeouts.first_byte_s"
+    first = "idle_s" if attempt.phase == "receive" else "first_byte_s"
+    limit = f"timeouts.{first} or timeouts.total_s"
     text = f"the upstream did not go on within {limit}"
     return 504, "upstream_timeout", text, EndReason.UPSTREAM_TIMEOUT
 
@@ -82,7 +90,21 @@ def _broken(attempt: Attempt) -> _Described:
     return 502, "upstream_protocol_error", text, EndReason.UPSTREAM_ERROR
 
 
+def _not_sent(attempt: Attempt) -> _Described:
+    del attempt
+    text = "the request's path or a header of it holds what HTTP does not allow"
+    return 400, "invalid_request", text, EndReason.REJECTED
+
+
+def _event_too_large(attempt: Attempt) -> _Described:
+    del attempt
+    text = "an event of the upstream's stream was too large"
+    return 502, "upstream_invalid_answer", text, EndReason.UPSTREAM_ERROR
+
+
 _TABLE = (
+    ((EventTooLargeError,), _event_too_large),
+    ((httpx.LocalProtocolError, httpx.UnsupportedProtocol), _not_sent),
     ((ProxyConnectionError,), _proxy_unreachable),
     ((ProxyTimeoutError,), _proxy_timeout),
     ((ProxyError, httpx.ProxyError), _proxy_refused),

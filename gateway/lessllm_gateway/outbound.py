@@ -10,17 +10,22 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 from httpx_socks import AsyncProxyTransport
-from lessllm_shared.config.sections import Pool, Proxy, ProxyAuth
+from lessllm_shared.config import ConfigError
+from lessllm_shared.config.sections import Pool, Proxy, ProxyAuth, Timeouts
 from lessllm_shared.record import NetworkMarks
 from pydantic import SecretStr
+from python_socks import ProxyType
 
-from lessllm_gateway.routing import Upstream
+from lessllm_gateway.credentials import RawHeaders
+from lessllm_gateway.upstreams import Upstream
 
 DIRECT = "direct"
+SOCKS_PORT = 1080
+_SCHEMES = ("http", "https", "socks", "socks4", "socks4a", "socks5", "socks5h")
 
 
 @dataclass(slots=True)
@@ -56,6 +61,33 @@ class Clock:
         return None if start is None or end is None else end - start
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How one provider's address is reached."""
+
+    route: str  # fit to be shown: no credentials
+    url: httpx.URL
+    prefix: str  # of the request's target: a proxy for plain HTTP wants the whole URL
+    transport: httpx.AsyncBaseTransport
+
+    def request(
+        self, method: str, path: str, raw: RawHeaders, body: bytes, limits: Timeouts, clock: Clock
+    ) -> httpx.Request:
+        """A request whose path goes out byte for byte. `raw` must hold host and content-length."""
+        return httpx.Request(
+            method,
+            self.url,
+            headers=raw,
+            stream=httpx.ByteStream(body),
+            extensions={
+                "target": (self.prefix + path).encode("latin-1"),
+                # Reads are limited by the call itself, which tells the first byte from the idle time after.
+                "timeout": {"connect": limits.connect_s, "pool": limits.connect_s, "write": limits.idle_s},
+                "trace": clock.trace,
+            },
+        )
+
+
 class Outbound:
     """Owns the transports, made on first use and kept until `close`."""
 
@@ -68,24 +100,36 @@ class Outbound:
         self._environ = environ
         self._ssl_context: ssl.SSLContext = httpx.create_ssl_context()
         self._transports: dict[str, httpx.AsyncBaseTransport] = {}
+        self._ways: dict[tuple[str, str], Way] = {}
 
-    def route(self, upstream: Upstream, url: str) -> str:
-        """The route to a URL, fit to be shown: no credentials."""
-        return shown_route(proxy_for(upstream.proxy, url, self._environ))
-
-    async def send(self, upstream: Upstream, request: httpx.Request) -> httpx.Response:
-        """One attempt along the upstream's route. Raises httpx's and python-socks' exceptions."""
-        proxy = proxy_for(upstream.proxy, str(request.url), self._environ)
+    def way(self, upstream: Upstream, origin: str) -> Way:
+        """The way to an origin of an upstream. Raises ConfigError for a proxy that can't be one."""
+        known = self._ways.get((upstream.name, origin))
+        if known is not None:
+            return known
+        proxy = proxy_for(upstream.proxy, origin, self._environ)
         transport = self._transports.get(proxy or DIRECT)
         if transport is None:
             transport = self._transports[proxy or DIRECT] = self._transport(proxy)
-        return await transport.handle_async_request(request)
+        is_forwarded = proxy is not None and proxy.startswith("http") and origin.startswith("http://")
+        way = Way(shown_route(proxy), httpx.URL(origin), origin if is_forwarded else "", transport)
+        self._ways[upstream.name, origin] = way
+        return way
 
     def _transport(self, proxy: str | None) -> httpx.AsyncBaseTransport:
-        if proxy is not None and proxy.startswith("socks"):
-            url = "socks5://" + proxy.removeprefix("socks://") if proxy.startswith("socks://") else proxy
-            return AsyncProxyTransport.from_url(url, verify=self._ssl_context, limits=self._limits)
-        return httpx.AsyncHTTPTransport(verify=self._ssl_context, proxy=proxy, limits=self._limits)
+        if proxy is None or not proxy.startswith("socks"):
+            return httpx.AsyncHTTPTransport(verify=self._ssl_context, proxy=proxy, limits=self._limits)
+        parts = urlsplit(proxy)
+        return AsyncProxyTransport(
+            proxy_type=ProxyType.SOCKS4 if parts.scheme.startswith("socks4") else ProxyType.SOCKS5,
+            proxy_host=parts.hostname or "",
+            proxy_port=parts.port or SOCKS_PORT,
+            username=unquote(parts.username or ""),
+            password=unquote(parts.password or ""),
+            rdns=parts.scheme != "socks4",  # SOCKS4 knows addresses only
+            verify=self._ssl_context,
+            limits=self._limits,
+        )
 
     async def close(self) -> None:
         """Close every connection."""
@@ -94,7 +138,7 @@ class Outbound:
 
 
 def proxy_for(proxy: Proxy | None, url: str, environ: Mapping[str, str]) -> str | None:
-    """The proxy's URL, credentials included, or None for direct."""
+    """The proxy's URL, credentials included, or None for direct. Raises ConfigError."""
     if proxy is None:
         return None
     parts = urlsplit(url)
@@ -105,7 +149,7 @@ def proxy_for(proxy: Proxy | None, url: str, environ: Mapping[str, str]) -> str 
         proxy.http_proxy if parts.scheme == "http" else proxy.https_proxy or proxy.http_proxy
     )
     if chosen is not None:
-        return _with_auth(chosen, proxy.auth)
+        return _usable(_with_auth(chosen, proxy.auth), "proxy")
     return _from_environment(parts.scheme, host, environ) if proxy.trust_env else None
 
 
@@ -133,7 +177,21 @@ def _from_environment(scheme: str, host: str, environ: Mapping[str, str]) -> str
 
     if host in {"localhost", "127.0.0.1", "::1"} or _excluded(host, variable("no_proxy").split(",")):
         return None
-    return variable(f"{scheme}_proxy") or variable("all_proxy") or None
+    for name in (f"{scheme}_proxy", "all_proxy"):
+        if url := variable(name).strip():
+            return _usable(url if "://" in url else f"http://{url}", name)
+    return None
+
+
+def _usable(url: str, where: str) -> str:
+    """The URL as it came; its text stays out of the error, since it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in _SCHEMES and parts.hostname and parts.port != 0:
+            return parts.geturl()
+    except ValueError:
+        pass
+    raise ConfigError(f"{where}: is not a proxy's URL; write scheme://host:port with {', '.join(_SCHEMES)}")
 
 
 def _excluded(host: str, patterns: tuple[str, ...] | list[str]) -> bool:

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 
 from lessllm_shared.wire import Lost, Records
 
+from lessllm_gateway.memory import Budget
+
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 MAX_BATCH_RECORDS = 500
+ITEM_BYTES = 200  # what a record costs beside its bytes: an object, three numbers, a place in the queue
 
 
 @dataclass(slots=True)
@@ -23,13 +26,11 @@ class _Item:
 class Outbox:
     """Everything that was recorded and is not known to be committed."""
 
-    def __init__(self, gateway_id: str, max_bytes: int) -> None:
+    def __init__(self, gateway_id: str, budget: Budget) -> None:
         self.gateway_id = gateway_id
-        self.max_bytes = max_bytes
-        self.pending_bytes = 0
-        self.lost = 0
-        self.committed = 0
+        self.committed = 0  # the highest number that the collector said it has
         self.next_seq = 1
+        self._budget = budget
         self._items: deque[_Item] = deque()
         self._sent = 0  # how many of the items, from the left, are under way
 
@@ -52,14 +53,13 @@ class Outbox:
         """Number a record and keep it. False: there was no room, and its number is lost."""
         seq = self.next_seq
         self.next_seq += 1
-        if self.pending_bytes + len(data) <= self.max_bytes:
-            self.pending_bytes += len(data)
+        if self._budget.take(len(data) + ITEM_BYTES):
             self._items.append(_Item(seq, seq, data))
             return True
-        self.lost += 1
-        last = self._items[-1] if self.unsent else None
+        last = self._items[-1] if self._items else None
         if last is not None and last.data is None:
             last.last_seq = seq
+            self._sent = min(self._sent, len(self._items) - 1)  # if it was under way, it goes again, longer
         else:
             self._items.append(_Item(seq, seq, None))
         return False
@@ -87,14 +87,25 @@ class Outbox:
         """Everything up to `committed` is in the database: let go of it."""
         while self._items and self._items[0].last_seq <= committed:
             item = self._items.popleft()
-            self.pending_bytes -= len(item.data or b"")
+            if item.data is not None:
+                self._budget.give_back(len(item.data) + ITEM_BYTES)
             self._sent = max(0, self._sent - 1)
         self.committed = max(self.committed, min(committed, self.next_seq - 1))
 
-    def expect(self, next_seq: int) -> None:
-        """The collector has everything before `next_seq`: go on from there."""
+    def expect(self, next_seq: int) -> int:
+        """The collector has everything before `next_seq` and no more: go on from there.
+
+        It may ask for numbers that it had committed, and that are gone here: its database was replaced by
+        an empty or an older one. Those are declared lost, or it would ask for ever. Gives how many.
+        """
+        next_seq = max(1, min(next_seq, self.next_seq))
         self.acknowledge(next_seq - 1)
+        self.committed = next_seq - 1
+        oldest = self._items[0].first_seq if self._items else self.next_seq
+        if next_seq < oldest:
+            self._items.appendleft(_Item(next_seq, oldest - 1, None))
         self.rewind()
+        return max(0, oldest - next_seq)
 
     def rewind(self) -> None:
         """Send everything again that is not acknowledged: the link was cut, or answers stay out."""

@@ -2,14 +2,24 @@
 
 import logging
 import time
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
+import httpx
 from lessllm_shared import record as rec
-from lessllm_shared.record import CallRecord, EndReason
+from lessllm_shared.record import Attempt, CallRecord, EndReason
 
+from lessllm_gateway import credentials
+from lessllm_gateway.credentials import Caller
+from lessllm_gateway.errors import Rejection
+from lessllm_gateway.memory import Budget, Tape
 from lessllm_gateway.metrics import CALLS, RECORDS_LOST
+from lessllm_gateway.outbound import Clock
+from lessllm_gateway.request import MAX_NAME_CHARS, Asked
+from lessllm_gateway.routing import Target
 
 REJECTED_BODY_BYTES = 4096  # floods of refused calls must not fill the disk
+MAX_MESSAGE_CHARS = 2000
 
 log = logging.getLogger(__name__)
 
@@ -18,16 +28,17 @@ class Sink(Protocol):
     """Where encoded records go."""
 
     def offer(self, data: bytes) -> bool:
-        """False: no room, the record is lost and counted."""
+        """False: no room, the record is lost."""
         ...
 
 
 class Recorder:
-    """Finishes records. Never raises and never waits: recording must not touch a client's call."""
+    """Begins and finishes records. Never raises and never waits: recording must not touch a client's call."""
 
-    def __init__(self, sink: Sink | None, max_body_bytes: int) -> None:
+    def __init__(self, sink: Sink | None, max_body_bytes: int, budget: Budget) -> None:
         self._sink = sink
-        self._max_body_bytes = max_body_bytes
+        self._max_body_bytes = max_body_bytes if sink is not None else 0
+        self._budget = budget
 
     def start(self) -> CallRecord:
         """A record whose t0 is now. It stays a defect of ours until the call says how it ended."""
@@ -36,17 +47,86 @@ class Recorder:
             request_id=rec.new_request_id(now), t0_unix_ns=now, end_reason=EndReason.GATEWAY_ERROR
         )
 
+    def tape(self) -> Tape:
+        """For a body of the call."""
+        return Tape(self._max_body_bytes, self._budget)
+
     def finish(self, record: CallRecord) -> None:
         """Cut, encode, hand over."""
         CALLS.labels(record.provider or "none", record.end_reason).inc()
         if self._sink is None:
             return
-        limit = self._max_body_bytes
-        if record.end_reason is EndReason.REJECTED:
-            limit = min(limit, REJECTED_BODY_BYTES)
-        record.request_body_bytes = record.request_body_bytes or len(record.request_body)
-        record.response_body_bytes = record.response_body_bytes or len(record.response_body)
-        record.request_body = record.request_body[:limit]
-        record.response_body = record.response_body[:limit]
-        if not self._sink.offer(rec.encode(record)):
-            RECORDS_LOST.inc()
+        _cut(
+            record,
+            REJECTED_BODY_BYTES if record.end_reason is EndReason.REJECTED else self._max_body_bytes,
+        )
+        try:
+            data = rec.encode(record)
+        except (TypeError, ValueError) as error:
+            RECORDS_LOST.labels("not_encodable").inc()
+            log.error("the record of %s can't be encoded: %s", record.request_id, type(error).__name__)  # noqa: TRY400 - the text may hold what it can't encode
+            return
+        if not self._sink.offer(data):
+            RECORDS_LOST.labels("buffer_full").inc()
+
+
+def _cut(record: CallRecord, limit_bytes: int) -> None:
+    record.request_body_bytes = record.request_body_bytes or len(record.request_body)
+    record.request_body = record.request_body[:limit_bytes]
+    if record.upstream_request_body is not None:
+        record.upstream_request_body = record.upstream_request_body[:limit_bytes]
+    if record.error_message is not None:
+        record.error_message = record.error_message[:MAX_MESSAGE_CHARS]
+
+
+def note_client(
+    record: CallRecord, scope: Mapping[str, Any], headers: Mapping[bytes, bytes], path: str, query: str
+) -> None:
+    """Who asks, and for what."""
+    query = credentials.recordable_query(query)
+    record.method = scope["method"]
+    record.endpoint = path + (f"?{query}" if query else "")
+    record.client_ip = scope["client"][0] if scope.get("client") else None
+    record.request_headers = credentials.recordable_headers(scope["headers"])
+    record.session_id = headers.get(b"x-lessllm-session", b"").decode("latin-1")[:MAX_NAME_CHARS] or None
+    record.user_id = headers.get(b"x-lessllm-user", b"").decode("latin-1")[:MAX_NAME_CHARS] or None
+    record.tags = _tags(headers.get(b"x-lessllm-tags", b"").decode("latin-1"))
+
+
+def note_request(record: CallRecord, asked: Asked) -> None:
+    """What its body says."""
+    record.model = asked.model
+    record.streaming = asked.streaming
+    record.user_id = record.client_key or record.user_id or asked.user
+
+
+def note_target(record: CallRecord, target: Target, caller: Caller, route: str) -> None:
+    """Where it goes."""
+    record.provider = target.upstream.name
+    record.upstream_format = target.upstream_format
+    record.upstream_model = target.model
+    record.upstream_url = credentials.recordable_url(target.origin + target.path)
+    record.route = route
+    key = caller.provider_key if target.passes_credentials else target.key
+    record.key_fingerprint = credentials.fingerprint(key) if key else None
+
+
+def note_response(record: CallRecord, attempt: Attempt, clock: Clock, response: httpx.Response) -> None:
+    """What its headers and their time say."""
+    marks = clock.marks
+    attempt.status_code = response.status_code
+    attempt.phase = "receive"
+    record.response_headers = credentials.recordable_headers(response.headers.raw)
+    record.upstream_start_ns = marks.get("http11.send_request_headers.started", attempt.start_ns)
+    record.upstream_sent_ns = marks.get("http11.send_request_body.complete")
+    record.upstream_headers_ns = marks.get("http11.receive_response_headers.complete", clock.now())
+
+
+def note_failure(attempt: Attempt, rejection: Rejection) -> None:
+    """Why this attempt came to nothing."""
+    attempt.error_code, attempt.error_message = rejection.code, rejection.message[:MAX_MESSAGE_CHARS]
+
+
+def _tags(header: str) -> dict[str, str]:
+    pairs = (part.partition("=") for part in header.split(",") if part.strip())
+    return {key.strip(): value.strip() for key, _, value in pairs}

@@ -1,138 +1,167 @@
-"""An upstream's answer on its way to the client: each network read is marked, recorded and passed on.
+"""An upstream's answer on its way to the client: each network read is marked, taped and passed on.
 
 Takes an httpx.Response whose headers have arrived; leaves the client with the last byte. Never touches a
 byte that no transform was asked for.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+import contextlib
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import httpx
-from lessllm_shared.config.sections import Timeouts
-from lessllm_shared.record import CallRecord
+from lessllm_shared.record import CallRecord, EndReason
 
-from lessllm_gateway.crossing import Whole
+from lessllm_gateway import headers
+from lessllm_gateway.credentials import RawHeaders
+from lessllm_gateway.crossing import Convert
+from lessllm_gateway.errors import Rejection
+from lessllm_gateway.memory import Lease, Tape
 from lessllm_gateway.outbound import Clock
 from lessllm_gateway.transform import Transform
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-_HOP_BY_HOP = frozenset(
-    (
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    )
-)
-
-
-def end_to_end(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers meant for the far end, names in lower case: no hop-by-hop ones."""
-    lowered = [(name.lower(), value) for name, value in headers]
-    named = {
-        token.strip().lower()
-        for name, value in lowered
-        if name == b"connection"
-        for token in value.split(b",")
-    }
-    return [(name, value) for name, value in lowered if name not in _HOP_BY_HOP and name not in named]
+MAX_WHOLE_ANSWER_BYTES = 64 * 1024 * 1024  # of one that must be whole before it goes on
+MAX_MARKS = 65_536  # network reads of one answer that are told apart
+LAST_WORDS_S = 5.0  # for an error in a stream that the client may not be reading
 
 
 class Relay:
     """Passes one answer on."""
 
-    def __init__(self, record: CallRecord, clock: Clock, send: Send, timeouts: Timeouts) -> None:
+    def __init__(
+        self, record: CallRecord, clock: Clock, send: Send, idle_s: float, tape: Tape, lease: Lease
+    ) -> None:
         self._record = record
         self._clock = clock
         self._send = send
-        self._timeouts = timeouts
+        self._idle_s = idle_s
+        self._tape = tape  # what the upstream says
+        self._client_tape: Tape | None = None  # what the client gets, if that is something else
+        self._lease = lease  # for an answer that is held until it is whole
+        self._is_event_stream = False
         self.started = False  # the client has been given a status
         self.finished = False  # … and the last byte
-        self._kept: list[bytes] | None = None
+        self.is_sending = False  # waiting for the client, not for the upstream
 
-    async def head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        """Status and headers to the client."""
-        self.started = True
-        self._record.status_code = status
-        await self._to_client({"type": "http.response.start", "status": status, "headers": headers})
-
-    async def answer_whole(self, response: httpx.Response, convert: Whole) -> None:
-        """The upstream's answer, converted when all of it is there. Raises as `answer`, and Rejection."""
-        async for _ in self._reads(response):
-            pass
-        status, body = convert(response.status_code, self._record.response_body)
-        headers = [
-            (name, value)
-            for name, value in end_to_end(response.headers.raw)
-            if name not in {b"content-length", b"content-type"}
-        ]
-        headers += [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            (b"x-lessllm-request-id", self._record.request_id.encode()),
-        ]
-        await self.head(status, headers)
-        await self.body(body, more=False)
+    def keep_client_body(self, tape: Tape) -> None:
+        """What the client gets is not what the upstream said: record it too."""
+        self._client_tape = tape
 
     async def answer(self, response: httpx.Response, transform: Transform | None) -> None:
-        """The upstream's answer as it comes. Raises httpx's exceptions and TimeoutError."""
-        headers = end_to_end(response.headers.raw)
+        """The upstream's answer as it comes. Raises httpx's exceptions, TimeoutError and Rejection."""
+        raw = headers.to_client(response.headers.raw, self._record.request_id)
         if transform is not None:
-            headers = [(name, value) for name, value in headers if name != b"content-length"]
-        headers.append((b"x-lessllm-request-id", self._record.request_id.encode()))
-        await self.head(response.status_code, headers)
-        async for chunk in self._reads(response):
-            out = chunk if transform is None else transform.feed(chunk)
-            if out:
-                await self.body(out)
+            raw = [(name, value) for name, value in raw if name != b"content-length"]
+        content_type = response.headers.get("content-type", "")
+        self._is_event_stream = content_type.startswith("text/event-stream") and not any(
+            name in {b"content-length", b"content-encoding"} for name, _ in raw
+        )
+        await self._head(response.status_code, raw)
+
+        async def pass_on(chunk: bytes) -> None:
+            if out := chunk if transform is None else transform.feed(chunk):
+                await self._body(out)
+
+        await self._read(response, pass_on)
         if transform is not None and (rest := transform.finish()):
-            await self.body(rest)
-        await self.body(b"", more=False)
+            await self._body(rest)
+        await self._body(b"", more=False)
 
-    def keep_client_body(self) -> None:
-        """What the client gets is not what the upstream said: record it too."""
-        self._kept = []
+    async def answer_whole(self, response: httpx.Response, convert: Convert) -> None:
+        """The upstream's answer, converted when all of it is there. Raises as `answer`."""
+        parts: list[bytes] = []
+        size = 0
 
-    async def body(self, data: bytes, *, more: bool = True) -> None:
-        """Bytes to the client."""
-        self.finished = not more
-        if self._kept is not None:
-            self._kept.append(data)
-            if not more:
-                self._record.client_response_body = b"".join(self._kept)
-        await self._to_client({"type": "http.response.body", "body": data, "more_body": more})
+        async def keep(chunk: bytes) -> None:
+            nonlocal size
+            size += len(chunk)
+            if size > MAX_WHOLE_ANSWER_BYTES or not self._lease.take(len(chunk)):
+                raise Rejection(
+                    502,
+                    "upstream_answer_too_large",
+                    "the upstream's answer is larger than the gateway can hold to convert it",
+                    EndReason.UPSTREAM_ERROR,
+                )
+            parts.append(chunk)
 
-    async def _reads(self, response: httpx.Response) -> AsyncIterator[bytes]:
-        """The answer's bytes as they come off the network, within the idle and total limits."""
-        record, clock = self._record, self._clock
-        received: list[bytes] = []
+        await self._read(response, keep)
+        status, body = convert(b"".join(parts))
+        raw = [
+            (name, value)
+            for name, value in headers.to_client(response.headers.raw, self._record.request_id)
+            if name not in {b"content-length", b"content-type", b"content-encoding"}
+        ]
+        await self._whole(status, raw, body)
+
+    async def own(self, status: int, body: bytes) -> None:
+        """An answer of ours, as JSON."""
+        await self._whole(status, [(b"x-lessllm-request-id", self._record.request_id.encode())], body)
+
+    async def fail(self, status: int, body: bytes, event_name: bytes) -> None:
+        """An error of ours: an answer, or what can still be said in one that has begun."""
+        if not self.started:
+            await self.own(status, body)
+        elif self._is_event_stream and not self.finished:
+            # A client that reads nothing gets nothing, and that is no error of ours.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_S):
+                    await self._body(b"\n\n%bdata: %b\n\n" % (event_name, body), more=False)
+        # Otherwise the connection is closed short of the promised length, and the client sees that.
+
+    def finish(self) -> None:
+        """Put what was taped into the record."""
+        self._record.response_body_bytes = self._tape.size_bytes
+        self._record.response_body = self._tape.finish()
+        if self._client_tape is not None:
+            self._record.client_response_body = self._client_tape.finish()
+
+    async def _read(self, response: httpx.Response, take: Callable[[bytes], Awaitable[None]]) -> None:
+        """Hand over the answer's bytes as they come off the network, within the idle limit."""
         loop = asyncio.get_running_loop()
-        end_of_call = loop.time() + self._timeouts.total_s - clock.now() / 1e9
         chunks = aiter(response.stream)  # type: ignore[arg-type]  # httpx types it as sync or async
         try:
             async with asyncio.timeout(None) as limit:
                 while True:
-                    limit.reschedule(min(loop.time() + self._timeouts.idle_s, end_of_call))
+                    limit.reschedule(loop.time() + self._idle_s)
                     chunk = await anext(chunks, None)
                     if chunk is None:
                         break
                     limit.reschedule(None)
-                    record.read_ns.append(clock.now())
-                    record.read_bytes.append(len(chunk))
-                    received.append(chunk)
-                    yield chunk
+                    self._mark(len(chunk))
+                    self._tape.add(chunk)
+                    await take(chunk)
         finally:
-            record.upstream_end_ns = clock.now()
-            record.response_body = b"".join(received)
+            self._record.upstream_end_ns = self._clock.now()
+
+    def _mark(self, size_bytes: int) -> None:
+        record = self._record
+        if len(record.read_ns) < MAX_MARKS:
+            record.read_ns.append(self._clock.now())
+            record.read_bytes.append(size_bytes)
+        else:
+            record.read_bytes[-1] += size_bytes
+
+    async def _whole(self, status: int, raw: RawHeaders, body: bytes) -> None:
+        length = (b"content-length", b"%d" % len(body))
+        await self._head(status, [(b"content-type", b"application/json"), length, *raw])
+        await self._body(body, more=False)
+
+    async def _head(self, status: int, raw: RawHeaders) -> None:
+        self.started = True
+        self._record.status_code = status
+        await self._to_client({"type": "http.response.start", "status": status, "headers": raw})
+
+    async def _body(self, data: bytes, *, more: bool = True) -> None:
+        self.finished = not more
+        if self._client_tape is not None:
+            self._client_tape.add(data)
+        await self._to_client({"type": "http.response.body", "body": data, "more_body": more})
 
     async def _to_client(self, message: MutableMapping[str, Any]) -> None:
         start = self._clock.now()
+        self.is_sending = True
         await self._send(message)
+        self.is_sending = False  # stays set when this is where the call ends
         self._record.client_blocked_ns += self._clock.now() - start

@@ -4,13 +4,19 @@ Pure functions. The body is scanned, not built: msgspec skips what is not asked 
 costs a scan and no objects.
 """
 
+import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from lessllm_shared.providers import WireFormat
 from lessllm_shared.record import ApiFormat
 
-from lessllm_gateway.errors import Rejection
+from lessllm_gateway.errors import Dialect, Rejection
+
+MAX_NAME_CHARS = 256  # of a model or a user: they are repeated in errors and columns
 
 # By the end of the path, the longest first; what is not here is relayed and not interpreted.
 _FORMATS = (
@@ -23,7 +29,7 @@ _FORMATS = (
     (":generateContent", ApiFormat.GEMINI),
     (":streamGenerateContent", ApiFormat.GEMINI),
 )
-# Of these the model is needed; a body that can't be read is refused.
+# Bodies of these must be readable JSON.
 _INTERPRETED = {
     ApiFormat.CHAT,
     ApiFormat.COMPLETIONS,
@@ -32,6 +38,8 @@ _INTERPRETED = {
     ApiFormat.MESSAGES,
     ApiFormat.COUNT_TOKENS,
 }
+# An upstream may decode these before it looks for dot segments.
+_SEPARATORS = re.compile(r"/|\\|%2f|%5c")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +47,12 @@ class Endpoint:
     """What a path asks for: `provider` is set for /{provider}/*; `path` goes upstream."""
 
     api_format: ApiFormat
+    dialect: Dialect
     provider: str | None
     path: str
     model: str | None = None  # Gemini names it in the path
     streaming: bool = False  # likewise
+    lists_models: bool = False  # GET /v1/models, or one of them
 
 
 class _StreamOptions(msgspec.Struct):
@@ -70,48 +80,107 @@ class Asked:
 _decoder = msgspec.json.Decoder(_Body)
 
 
-def find_endpoint(path: str, method: str, providers: frozenset[str]) -> Endpoint:
+def guess_dialect(path: str, headers: Mapping[bytes, bytes]) -> Dialect:
+    """Whose conventions a client of /v1/* follows, as far as path and headers show."""
+    if path.startswith(("/v1/messages", "/anthropic/")) or b"anthropic-version" in headers:
+        return "anthropic"
+    return "openai"
+
+
+def find_endpoint(
+    path: str, method: str, headers: Mapping[bytes, bytes], providers: Mapping[str, WireFormat]
+) -> Endpoint:
     """The endpoint at a raw (still percent-encoded) path. Raises Rejection."""
-    segments = path.split("/")
-    if any(segment.lower().replace("%2e", ".") in {".", ".."} for segment in segments):
-        raise Rejection(400, "invalid_path", "the path must not hold dot segments")
-    if segments[1] == "v1":
-        provider, rest = None, path.removeprefix("/v1")
-    elif segments[1] in providers:
-        provider, rest = segments[1], path.removeprefix(f"/{segments[1]}")
-    else:
-        known = ", ".join(sorted(providers))
-        raise Rejection(
-            404,
-            "unknown_provider",
-            f"no endpoint at this path: call /v1/… or /{{provider}}/… with one of: {known}",
-        )
+    _refuse_what_never_works(path, method, headers)
+    _, first, *_ = path.split("/", 2)
     api_format = next((f for suffix, f in _FORMATS if method == "POST" and path.endswith(suffix)), None)
-    if api_format is ApiFormat.GEMINI:
-        model = segments[-1].rpartition(":")[0]
-        return Endpoint(api_format, provider, rest, model, streaming=":stream" in segments[-1])
-    return Endpoint(api_format or ApiFormat.OTHER, provider, rest)
+    if first == "v1":
+        rest = path.removeprefix("/v1")
+        openai_only = api_format not in {None, ApiFormat.MESSAGES, ApiFormat.COUNT_TOKENS}
+        dialect: Dialect = "openai" if openai_only else guess_dialect(path, headers)
+        lists_models = method == "GET" and (rest == "/models" or rest.startswith("/models/"))
+        return Endpoint(api_format or ApiFormat.OTHER, dialect, None, rest, lists_models=lists_models)
+    if first in providers:
+        rest = path.removeprefix(f"/{first}")
+        if api_format is ApiFormat.GEMINI:
+            model, _, verb = path.rpartition("/")[2].rpartition(":")
+            return Endpoint(api_format, "gemini", first, rest, model, streaming=verb.startswith("stream"))
+        return Endpoint(api_format or ApiFormat.OTHER, providers[first], first, rest)
+    known = ", ".join(sorted(providers))
+    raise Rejection(
+        404,
+        "unknown_provider",
+        f"no endpoint at this path: call /v1/… or /{{provider}}/… with one of: {known}",
+    )
 
 
-def read_body(endpoint: Endpoint, content_type: str, body: bytes) -> Asked:
+def _refuse_what_never_works(path: str, method: str, headers: Mapping[bytes, bytes]) -> None:
+    if headers.get(b"upgrade", b"").lower() == b"websocket":
+        raise Rejection(
+            400,
+            "websocket_not_supported",
+            "this gateway relays no WebSockets: use the HTTP API, with stream for events as they come",
+        )
+    if method in {"CONNECT", "TRACE"}:  # TRACE would send credentials back in a body
+        raise Rejection(405, "method_not_allowed", f"{method} is not relayed")
+    if not path.startswith("/"):
+        raise Rejection(404, "unknown_endpoint", "this path is not relayed: call /v1/… or /{provider}/…")
+    segments = _SEPARATORS.split(path.lower())
+    if any(segment.replace("%2e", ".") in {".", ".."} for segment in segments):
+        raise Rejection(400, "invalid_path", "the path must not hold dot segments")
+
+
+def read_fields(endpoint: Endpoint, content_type: str, body: bytes) -> Asked:
     """The fields that the gateway goes by. Raises Rejection where they must be readable and are not."""
-    needed = endpoint.api_format in _INTERPRETED
-    if not body or not (needed or "json" in content_type):
-        if needed:
-            raise Rejection(400, "invalid_json", "the request has no body; send a JSON object")
-        return Asked(model=endpoint.model, streaming=endpoint.streaming)
-    try:
-        fields = _decoder.decode(body)
-    except msgspec.ValidationError as error:
-        if needed:
-            raise Rejection(400, "invalid_request", f"the request body: {error}") from None
-        return Asked(model=endpoint.model, streaming=endpoint.streaming)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        if needed:
-            raise Rejection(400, "invalid_json", f"the request body is not valid JSON: {error}") from None
-        return Asked(model=endpoint.model, streaming=endpoint.streaming)
-    if needed and not fields.model and endpoint.provider is None:
+    nothing = Asked(model=endpoint.model, streaming=endpoint.streaming)
+    if endpoint.api_format not in _INTERPRETED:
+        if not body or "json" not in content_type:
+            return nothing
+        try:
+            return _asked(endpoint, _decode(body))
+        except Rejection:
+            return nothing
+    if "json" not in content_type:  # what a web page may send without asking has another type
+        raise Rejection(
+            415, "unsupported_media_type", "send JSON, and the header content-type: application/json"
+        )
+    if not body:
+        raise Rejection(400, "invalid_json", "the request has no body; send a JSON object")
+    asked = _asked(endpoint, _decode(body))
+    # Responses may go by a stored prompt, which names the model.
+    if not asked.model and endpoint.provider is None and endpoint.api_format is not ApiFormat.RESPONSES:
         raise Rejection(400, "missing_model", "the request names no model: set `model`")
+    return asked
+
+
+def _decode(body: bytes) -> _Body:
+    try:
+        return _decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _invalid(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _decode_tolerantly(body)
+
+
+def _decode_tolerantly(body: bytes) -> _Body:
+    """Clients send lone surrogates, and upstreams take them; msgspec does not."""
+    try:
+        fields = msgspec.convert(json.loads(body), _Body)
+        (fields.model or "").encode()
+        return fields
+    except msgspec.ValidationError as error:
+        raise _invalid(error) from None
+    except UnicodeEncodeError:
+        raise _invalid("`model` is not Unicode text") from None
+    except RecursionError:
+        raise Rejection(400, "invalid_json", "the request body is nested too deeply") from None
+    except ValueError as error:
+        raise Rejection(400, "invalid_json", f"the request body is not valid JSON: {error}") from None
+
+
+def _asked(endpoint: Endpoint, fields: _Body) -> Asked:
+    if fields.model is not None and len(fields.model) > MAX_NAME_CHARS:
+        raise _invalid(f"`model` has more than {MAX_NAME_CHARS} characters")
     options = fields.stream_options
     return Asked(
         model=endpoint.model or fields.model,
@@ -121,10 +190,12 @@ def read_body(endpoint: Endpoint, content_type: str, body: bytes) -> Asked:
     )
 
 
+def _invalid(problem: object) -> Rejection:
+    return Rejection(400, "invalid_request", f"the request body: {problem}")
+
+
 def _user(fields: _Body) -> str | None:
-    if isinstance(fields.user, str) and fields.user:
-        return fields.user
-    if isinstance(fields.metadata, dict):
-        user_id = fields.metadata.get("user_id")
-        return user_id if isinstance(user_id, str) and user_id else None
-    return None
+    user = fields.user or (fields.metadata.get("user_id") if isinstance(fields.metadata, dict) else None)
+    if not isinstance(user, str) or not user:
+        return None
+    return user[:MAX_NAME_CHARS].encode("utf-8", "replace").decode()

@@ -7,47 +7,32 @@ addresses come from configuration only.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from lessllm_shared.config import ConfigError, GatewaySettings
-from lessllm_shared.config.sections import Provider, Proxy
-from lessllm_shared.providers import PRESETS, Preset, WireFormat
 from lessllm_shared.record import ApiFormat
 
-from lessllm_gateway.credentials import Credential
+from lessllm_gateway.credentials import Caller
 from lessllm_gateway.errors import Rejection
 from lessllm_gateway.request import Asked, Endpoint
+from lessllm_gateway.upstreams import Upstream, resolve
 
 # Formats whose streams hold everything that the plain answer holds.
 MEASURABLE = frozenset((ApiFormat.CHAT, ApiFormat.COMPLETIONS, ApiFormat.RESPONSES, ApiFormat.MESSAGES))
 
 
 @dataclass(frozen=True, slots=True)
-class Upstream:
-    """A provider, resolved from configuration, preset and environment. Never log its keys."""
-
-    name: str
-    format: WireFormat
-    base_url: str
-    passthrough_url: str
-    configured_key: str | None
-    environment_key: str | None
-    key_header: str
-    proxy: Proxy | None  # None: direct
-    stream_options: bool
-    models: tuple[str, ...]
-    aliases: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class Target:
-    """Where one call goes. `key` None: the client's own headers pass through."""
+    """Where one call goes, and with which key."""
 
     upstream: Upstream
-    url: str
+    origin: str  # scheme and authority, from configuration
+    path: str  # raw
     api_format: ApiFormat  # that the client speaks
     upstream_format: ApiFormat
     model: str | None
-    key: str | None
+    key: str | None  # the provider's, from configuration or environment
+    passes_credentials: bool  # the client's own go on, as they came
     measured: bool  # a plain call that is streamed upstream, to measure it
 
 
@@ -55,47 +40,53 @@ class Router:
     """Resolves the configuration once; `target` decides for each call."""
 
     def __init__(self, settings: GatewaySettings, environ: Mapping[str, str]) -> None:
-        self.upstreams = _resolve(settings, environ)
-        self.names = frozenset(self.upstreams)
+        self.upstreams = resolve(settings, environ)
+        self.formats = {name: upstream.format for name, upstream in self.upstreams.items()}
         self.models = settings.models
         self._gateway = settings.gateway
         self._keys_required = bool(settings.auth.keys)
+        self._provider_by_name = lru_cache(1024)(self._find_provider_by_name)
         for alias, model in settings.models.items():
-            if model.provider not in self.upstreams:
-                raise ConfigError(
-                    f"models.{alias}.provider: {model.provider!r} is not a provider with a base_url"
-                )
-        if self._gateway.default_provider not in self.upstreams:
-            raise ConfigError(
-                f"gateway.default_provider: {self._gateway.default_provider!r} is not a provider"
-            )
+            self._check_provider(f"models.{alias}.provider", model.provider)
+        self._check_provider("gateway.default_provider", settings.gateway.default_provider)
 
-    def target(self, endpoint: Endpoint, asked: Asked, credential: Credential | None) -> Target:
+    def target(self, endpoint: Endpoint, asked: Asked, caller: Caller) -> Target:
         """The target of one call. Raises Rejection."""
         home = self._home(endpoint)
         if endpoint.provider is not None:
-            upstream, model = home, asked.model
-            url, upstream_format = upstream.passthrough_url + endpoint.path, endpoint.api_format
+            upstream, model, address = home, asked.model, home.passthrough
+            path, upstream_format = endpoint.path, endpoint.api_format
         else:
             upstream, model = self._by_model(asked.model, home)
-            url, upstream_format = self._address(endpoint, upstream)
-        measured = endpoint.provider is None and not asked.streaming and self._measures(asked.model, upstream)
-        key = self._key(upstream, home, credential, asked.model)
+            address = upstream.base
+            path, upstream_format = _path(endpoint, upstream)
+        key, passes_credentials = self._key(upstream, home, caller, endpoint, asked.model)
         return Target(
-            upstream,
-            url,
-            endpoint.api_format,
-            upstream_format,
-            model,
-            key,
-            measured=measured and endpoint.api_format in MEASURABLE,
+            upstream=upstream,
+            origin=address.origin,
+            path=address.path + path or "/",
+            api_format=endpoint.api_format,
+            upstream_format=upstream_format,
+            model=model,
+            key=key,
+            passes_credentials=passes_credentials,
+            measured=(
+                endpoint.provider is None
+                and endpoint.api_format in MEASURABLE
+                and not asked.streaming
+                and self._measures(asked.model, upstream)
+            ),
         )
+
+    def _check_provider(self, key: str, name: str) -> None:
+        if name not in self.upstreams:
+            raise ConfigError(f"{key}: {name!r} is not a provider with a base_url")
 
     def _home(self, endpoint: Endpoint) -> Upstream:
         """The provider that the endpoint belongs to: only this one may get the client's own key."""
         if endpoint.provider is not None:
             return self.upstreams[endpoint.provider]
-        if endpoint.api_format in {ApiFormat.MESSAGES, ApiFormat.COUNT_TOKENS}:
+        if endpoint.dialect == "anthropic":
             return self.upstreams["anthropic"]
         return self.upstreams[self._gateway.default_provider]
 
@@ -108,21 +99,18 @@ class Router:
         prefix, slash, rest = model.partition("/")
         if slash and rest and prefix in self.upstreams:
             return self.upstreams[prefix], rest
+        known = self._provider_by_name(model)
+        # A home without model names of its own (a local server, a reseller) may have any model: it is
+        # asked rather than a provider for which there is no key.
+        if known is None or (known.needs_clients_key and not home.models):
+            return home, model
+        return known, known.aliases.get(model, model)
+
+    def _find_provider_by_name(self, model: str) -> Upstream | None:
         for upstream in self.upstreams.values():
             if any(fnmatchcase(model, pattern) for pattern in upstream.models):
-                return upstream, upstream.aliases.get(model, model)
-        return home, model
-
-    def _address(self, endpoint: Endpoint, upstream: Upstream) -> tuple[str, ApiFormat]:
-        """The URL, and the format to speak there."""
-        speaks_anthropic = endpoint.api_format in {ApiFormat.MESSAGES, ApiFormat.COUNT_TOKENS}
-        if upstream.format == "openai" and not speaks_anthropic:
-            return upstream.base_url + endpoint.path, endpoint.api_format
-        if upstream.format == "anthropic" and speaks_anthropic:
-            return f"{upstream.base_url}/v1{endpoint.path}", endpoint.api_format
-        if upstream.format == "anthropic" and endpoint.api_format is ApiFormat.CHAT:
-            return f"{upstream.base_url}/v1/messages", ApiFormat.MESSAGES
-        raise self._wrong_format(endpoint, upstream)
+                return upstream
+        return None
 
     def _measures(self, model: str | None, upstream: Upstream) -> bool:
         """Whether a plain call is streamed upstream: not where the usage would be lost by it."""
@@ -132,72 +120,42 @@ class Router:
             wanted = self._gateway.measure_non_streaming
         return wanted and upstream.stream_options
 
-    @staticmethod
-    def _wrong_format(endpoint: Endpoint, upstream: Upstream) -> Rejection:
-        return Rejection(
-            400,
-            "format_not_supported",
-            f"{upstream.name} speaks the {upstream.format} format, and this endpoint "
-            f"({endpoint.api_format}) can't be translated to it",
-        )
-
     def _key(
-        self, upstream: Upstream, home: Upstream, credential: Credential | None, model: str | None
-    ) -> str | None:
-        if upstream.configured_key is not None:
-            return upstream.configured_key
-        if credential is not None and upstream is home and not self._keys_required:
-            return None
-        if upstream.environment_key is not None:
-            return upstream.environment_key
-        if upstream.base_url.startswith(("http://127.", "http://localhost", "http://[::1]")):
-            return None  # local servers want none
-        for_model = f"model {model!r} goes to" if model else "this call goes to"
-        raise Rejection(
-            401,
-            "no_key_for_provider",
-            f"{for_model} {upstream.name}, for which there is no key: set providers.{upstream.name}.api_key, "
-            "or send your own to that provider's own endpoint",
-        )
+        self, upstream: Upstream, home: Upstream, caller: Caller, endpoint: Endpoint, model: str | None
+    ) -> tuple[str | None, bool]:
+        """The provider's key that we hold, and whether the client's own goes on."""
+        if upstream is home and caller.provider_key is not None and upstream.configured_key is None:
+            return None, True
+        if upstream.needs_clients_key:
+            for_model = f"model {model!r} goes to" if model else "this call goes to"
+            raise Rejection(
+                401,
+                "no_key_for_provider",
+                f"{for_model} {upstream.name}, for which there is no key: set"
+                f" providers.{upstream.name}.api_key, or send your own to that provider's own endpoint",
+            )
+        if self._keys_required and endpoint.api_format is ApiFormat.OTHER and not endpoint.lists_models:
+            raise Rejection(
+                403,
+                "endpoint_not_allowed",
+                "a shared provider key opens inference endpoints only: others hold what everybody stored"
+                " there; send a provider key of your own beside x-lessllm-key",
+            )
+        return upstream.configured_key or upstream.environment_key, False
 
 
-def _resolve(settings: GatewaySettings, environ: Mapping[str, str]) -> dict[str, Upstream]:
-    upstreams = {}
-    for name in dict.fromkeys((*settings.providers, *PRESETS)):
-        configured = settings.providers.get(name, Provider())
-        preset = PRESETS.get(name, Preset())
-        base_url = configured.base_url or preset.base_url
-        if base_url is None:
-            if name in settings.providers:
-                raise ConfigError(f"providers.{name}.base_url: is needed, {name} has no default")
-            continue
-        upstreams[name] = _upstream(name, base_url.rstrip("/"), configured, preset, settings, environ)
-    return upstreams
-
-
-def _upstream(
-    name: str,
-    base_url: str,
-    configured: Provider,
-    preset: Preset,
-    settings: GatewaySettings,
-    environ: Mapping[str, str],
-) -> Upstream:
-    wire_format = configured.format or preset.format
-    own_address = configured.base_url is not None
-    stream_options = configured.stream_options
-    return Upstream(
-        name=name,
-        format=wire_format,
-        base_url=base_url,
-        passthrough_url=(None if own_address else preset.passthrough_url) or base_url.removesuffix("/v1"),
-        configured_key=configured.api_key.get_secret_value() if configured.api_key else None,
-        environment_key=environ.get(preset.api_key_env or "") or None,
-        key_header=configured.key_header
-        or preset.key_header
-        or ("x-api-key" if wire_format == "anthropic" else "authorization"),
-        proxy=None if configured.proxy == "direct" else configured.proxy or settings.proxy,
-        stream_options=preset.stream_options if stream_options is None else stream_options,
-        models=preset.models,
-        aliases=preset.aliases,
+def _path(endpoint: Endpoint, upstream: Upstream) -> tuple[str, ApiFormat]:
+    """What is appended to the upstream's base_url, and the format to speak there. Raises Rejection."""
+    speaks_anthropic = endpoint.dialect == "anthropic"
+    if upstream.format == "openai" and not speaks_anthropic:
+        return endpoint.path, endpoint.api_format
+    if upstream.format == "anthropic" and speaks_anthropic:
+        return f"/v1{endpoint.path}", endpoint.api_format
+    if upstream.format == "anthropic" and endpoint.api_format is ApiFormat.CHAT:
+        return "/v1/messages", ApiFormat.MESSAGES
+    raise Rejection(
+        400,
+        "format_not_supported",
+        f"{upstream.name} speaks the {upstream.format} format, and this endpoint "
+        f"({endpoint.api_format}) can't be translated to it",
     )

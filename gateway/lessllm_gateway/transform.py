@@ -4,6 +4,7 @@ Requests: the model's name and the usage option are replaced in place; every oth
 Answers: the usage chunk that the gateway asked for, and the client did not, is dropped.
 """
 
+import json
 from typing import Any, Protocol
 
 import msgspec
@@ -30,7 +31,11 @@ def rewrite_request(body: bytes, *, model: str | None, ask_for_usage: bool, stre
     """The body with another model name (None: as it is), the usage option set, streaming turned on."""
     if model is None and not ask_for_usage and not stream:
         return body
-    fields = _top_level.decode(body)
+    try:
+        fields = _top_level.decode(body)
+    except msgspec.DecodeError:
+        # Lone surrogates, which clients send and msgspec refuses: the standard library writes them back.
+        fields = {name: msgspec.Raw(json.dumps(value).encode()) for name, value in json.loads(body).items()}
     if stream:
         fields["stream"] = msgspec.Raw(b"true")
     if model is not None:

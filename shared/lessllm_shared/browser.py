@@ -21,35 +21,22 @@ _UNKNOWN_HOST = (
     " in its section of lessllm.yaml"
 )
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_EVERYWHERE = frozenset((b"0.0.0.0", b"[::]"))
 
 
-class BrowserGuard:
-    """Passes a request on if its names are known, else answers 403.
+class Rules:
+    """Which requests pass. Pure.
 
     `allowed_hosts` are names or addresses without ports: the host that the service is bound to, and
-    those it is known by, such as `lessllm.company.com`. Loopback names are always allowed.
+    those it is known by, such as `lessllm.company.com`. Loopback names are always allowed, and an
+    address that means all of a machine's is no name to be called by.
     """
 
-    def __init__(self, app: AsgiApp, allowed_hosts: Iterable[str]) -> None:
-        self._app = app
-        self._configured = frozenset(_bracketed(name).encode() for name in allowed_hosts)
+    def __init__(self, allowed_hosts: Iterable[str]) -> None:
+        self._configured = frozenset(_bracketed(name).encode() for name in allowed_hosts) - _EVERYWHERE
         self._known = self._configured | {name.encode() for name in LOOPBACK_NAMES}
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Judge the headers, then pass on or refuse."""
-        if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
-            return
-        refusal = self._judge(scope["headers"])
-        if refusal is None:
-            await self._app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008})
-        else:
-            await _refuse(send, *refusal)
-
-    def _judge(self, headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str] | None:
+    def judge(self, headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str] | None:
         """None, or the error's code and message."""
         host = origin = site = None
         for name, value in headers:
@@ -71,6 +58,28 @@ class BrowserGuard:
         """Whether a page of that origin is ours: the name and port that is called, or a configured name."""
         authority = origin.partition(b"://")[2].lower()
         return authority == host.lower() or _without_port(authority) in self._configured
+
+
+class BrowserGuard:
+    """Passes a request on if the rules let it, else answers 403."""
+
+    def __init__(self, app: AsgiApp, allowed_hosts: Iterable[str]) -> None:
+        self._app = app
+        self._rules = Rules(allowed_hosts)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Judge the headers, then pass on or refuse."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        refusal = self._rules.judge(scope["headers"])
+        if refusal is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await _refuse(send, *refusal)
 
 
 def _without_port(authority: bytes) -> bytes:

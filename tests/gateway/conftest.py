@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 import uvicorn
+from lessllm_gateway.memory import Budget
 from lessllm_gateway.outbound import Outbound
 from lessllm_gateway.proxy import Proxy
 from lessllm_gateway.recorder import Recorder
 from lessllm_gateway.routing import Router
 from lessllm_shared import record as rec
+from lessllm_shared.browser import Rules
 from lessllm_shared.config import GatewaySettings, load
 
 
@@ -102,7 +104,7 @@ async def gateway(upstream, records):
     """Call it with configuration sections to get a client of a running gateway."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def start(environ=None, **sections) -> httpx.AsyncClient:
+        async def start(environ=None, requests=None, **sections) -> httpx.AsyncClient:
             document = {
                 "providers": {
                     "openai": {"base_url": f"{upstream.url}/v1"},
@@ -113,8 +115,11 @@ async def gateway(upstream, records):
             }
             settings = load(GatewaySettings, document, {})
             outbound = Outbound(settings.pool, {})
-            recorder = Recorder(records, settings.logging.max_body_bytes)
-            app = Proxy(settings, Router(settings, environ or {}), outbound, recorder)
+            budget = Budget(settings.gateway.record_buffer_bytes)
+            recorder = Recorder(records, settings.logging.max_body_bytes, budget)
+            rules = Rules(settings.gateway.allowed_hosts)
+            router = Router(settings, environ or {})
+            app = Proxy(settings, rules, router, outbound, recorder, requests or Budget(1 << 30))
             url = await stack.enter_async_context(_serving(app))
             stack.push_async_callback(outbound.close)
             return await stack.enter_async_context(httpx.AsyncClient(base_url=url, trust_env=False))

@@ -7,6 +7,7 @@ import pytest
 import zmq
 import zmq.asyncio
 from lessllm_gateway.delivery import Delivery
+from lessllm_gateway.memory import Budget
 from lessllm_gateway.outbox import Outbox
 from lessllm_shared import wire
 
@@ -31,7 +32,7 @@ async def delivering():
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(port: int) -> Delivery:
-            delivery = Delivery(Outbox("g1", 1_000_000), f"tcp://127.0.0.1:{port}")
+            delivery = Delivery(Outbox("g1", Budget(1_000_000)), f"tcp://127.0.0.1:{port}")
             task = asyncio.create_task(delivery.run())
 
             async def stop() -> None:

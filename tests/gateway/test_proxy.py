@@ -123,7 +123,8 @@ async def test_a_clients_key_never_goes_to_another_provider_than_its_endpoints(g
 )
 async def test_a_bad_request_gets_a_clear_error_and_a_record(gateway, records, content, status, code):
     client = await gateway()
-    response = await client.post("/v1/chat/completions", content=content, headers=KEY)
+    headers = {**KEY, "content-type": "application/json"}
+    response = await client.post("/v1/chat/completions", content=content, headers=headers)
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
     record = await records.one()
     assert (record.end_reason, record.error_code, record.status_code) == (EndReason.REJECTED, code, status)
