@@ -11,10 +11,11 @@ import click
 from lessllm_shared.config import ClientSettings, load
 
 from lessllm import local
-from lessllm.cli.command import Decorator, Failed, config_option, note
+from lessllm.cli.command import Decorator, Failed, config_option
 from lessllm.collector_alone import collector_alone
 from lessllm.connection import Connection, without_version
 from lessllm.plan import Document, find_document
+from lessllm.screen import note
 from lessllm.state import ServerState
 
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")

@@ -1,14 +1,11 @@
-"""What all commands share: how their errors become words and exit codes, and where they print."""
+"""What all commands share: how their errors become words and exit codes."""
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
 from lessllm_shared.config import ConfigError
-from rich.console import Console, RenderableType
 
-from lessllm import tables
 from lessllm.errors import LessLLMError
 from lessllm.supervisor import StartFailed
 
@@ -47,27 +44,6 @@ class Command(click.Command):
             raise (Misconfigured if error.exit_code == 2 else Failed)(str(error)) from None
         except LessLLMError as error:
             raise Failed(str(error)) from None
-
-
-def show(*parts: RenderableType) -> None:
-    """Prints for people: as wide as the terminal; into a pipe, as wide as it takes and without colours."""
-    if sys.stdout.isatty():
-        console = Console(highlight=False)
-        for part in parts:
-            console.print(part)
-    else:
-        for part in parts:
-            print(tables.as_text(part, None))
-
-
-def width() -> int:
-    """Columns to print in."""
-    return Console().width if sys.stdout.isatty() else tables.UNLIMITED
-
-
-def note(text: str) -> None:
-    """For people only: stdout may be read by a program."""
-    print(text, file=sys.stderr)
 
 
 def _indented(problems: str) -> str:

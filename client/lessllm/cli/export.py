@@ -9,7 +9,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from lessllm import export, figures
 from lessllm.cli import asking
-from lessllm.cli.command import Command, Failed, note
+from lessllm.cli.command import Command, Failed
+from lessllm.screen import note
 
 
 @click.command("export", cls=Command)

@@ -7,8 +7,9 @@ import click
 
 from lessllm import connection, tables
 from lessllm.cli import asking
-from lessllm.cli.command import Command, note, show, width
+from lessllm.cli.command import Command
 from lessllm.columns import distinct
+from lessllm.screen import note, show, width
 
 _ACCEPT = {
     "table": connection.JSON,

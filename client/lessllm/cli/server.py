@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from lessllm import __version__, state, tables
-from lessllm.cli.command import Command, config_option, note, show, width
+from lessllm.cli.command import Command, config_option
 from lessllm.plan import DEFAULT_FILE, Overrides, Plan, find_document, make_plan
+from lessllm.screen import note, show, width
 from lessllm.server import serve
 
 _PORT = click.IntRange(0, 65535)

@@ -12,6 +12,7 @@ from typing import Any
 ALIAS = "assistant"  # an OpenAI name for an Anthropic model: see `models` of the demo's configuration
 ALIAS_MODEL = "claude-haiku-4-5"
 
+_ANTHROPIC = {"anthropic-version": "2023-06-01"}
 _TURNS = 6  # then a conversation is over, and the next begins with the same instructions
 
 
@@ -49,7 +50,7 @@ def _support(number: int, rng: random.Random) -> Call:
         "messages": turns,
         "stream": True,
     }
-    return Call("/v1/messages", body, _who("support", f"support-{number // _TURNS}"))
+    return Call("/v1/messages", body, {**_ANTHROPIC, **_who("support", f"support-{number // _TURNS}")})
 
 
 def _orders(number: int, rng: random.Random) -> Call:
@@ -99,7 +100,7 @@ def _trouble(number: int, rng: random.Random) -> Call:
     messages = {**chat, "model": "claude-sonnet-5", "max_tokens": 100, "stream": True}
     kinds = (
         Call("/v1/chat/completions", {**chat, "model": "gpt-4.1-maxi"}, _who("orders")),
-        Call("/v1/messages", messages, {**_who("support"), "x-simulate": "status=529"}),
+        Call("/v1/messages", messages, {**_ANTHROPIC, **_who("support"), "x-simulate": "status=529"}),
         Call(
             "/v1/chat/completions", {**chat, "stream": True}, {**_who("orders"), "x-simulate": "half_stream"}
         ),
