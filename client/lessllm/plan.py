@@ -1,8 +1,8 @@
 """What a local server is to be: worked out from the configuration, before anything is started.
 
-A configuration document and some overrides enter; a Plan leaves, and from it the services in the order
-of their start, each with its environment and only its own sections of the document: provider keys never
-reach the collector. A wrong configuration ends here, in the caller's process, with every mistake named.
+A configuration document and some overrides enter; a Plan leaves, and from it the services, the one first
+that the other needs, each with its environment and only its own sections of the document: provider keys
+never reach the collector. A wrong configuration ends here, in the caller's process, every mistake named.
 """
 
 import json
@@ -82,7 +82,7 @@ class Plan:
         return json.dumps([{**settings, "logging": logging}, ports], default=_plain, sort_keys=True).encode()
 
     def services(self, ipc_folder: Path) -> tuple[Service, ...]:
-        """What to start, in this order. A port 0 becomes a free one here."""
+        """What to start. A port 0 becomes a free one here."""
         host = self.overrides.host or self.gateway.gateway.host
         port = _given_or_free(host, self.overrides.port, self.gateway.gateway.port)
         collector_host = self.collector.collector.host

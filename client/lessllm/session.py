@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lessllm_shared.config import ClientSettings, load
+from lessllm_shared.config import ClientSettings, ConfigError, load
 
 from lessllm import local
 from lessllm.connection import ARROW, Connection, Parameters, without_version
@@ -72,7 +72,7 @@ class Client:
         Raises ConfigError with every mistake named, ServerError if no server could be started.
         """
         document = find_document(configuration)
-        settings = load(ClientSettings, document)
+        settings = _settings(document)
         with self._lock:
             plan = make_plan(document, self._overrides) if settings.server is None else None
             if self._session is not None and plan is not None and self._serves(self._session, plan):
@@ -209,6 +209,14 @@ class Client:
         session, self._session = self._session, None
         if session is not None:
             session.close()
+
+
+def _settings(document: Document) -> ClientSettings:
+    try:
+        return load(ClientSettings, document)
+    except ConfigError:
+        make_plan(document, Overrides())  # raises too, and names the other sections' mistakes beside ours
+        raise
 
 
 def _local_session(server: local.LocalServer, key: str | None) -> Session:

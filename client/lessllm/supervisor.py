@@ -1,8 +1,9 @@
 """Keeps the services of a local server running, as child processes.
 
-Services enter in the order of their start. Each is started, waited for until it says that it is ready,
-and started again with a growing pause when it dies later; one that fails at its start ends everything,
-with its own words. Stopping goes the other way round: the gateway drains before its collector goes.
+Services enter in the order in which they are needed. All are started, waited for until they say that they
+are ready, and started again with a growing pause when they die later; one that fails at its start ends
+everything, with its own words. They stop one by one, the last first: the gateway drains before its
+collector goes.
 A configuration reaches a child by its stdin only, never by arguments, environment or disk.
 """
 
@@ -51,9 +52,14 @@ class Supervisor:
             self._children.append(_Child(service, say, outlive))
 
     async def start(self) -> None:
-        """Returns when all are ready. Raises StartFailed."""
-        for service in self._children:
-            await service.start()
+        """All at once, since none needs another to start. Returns when all are ready. Raises StartFailed."""
+        starting = [asyncio.create_task(service.start()) for service in self._children]
+        try:
+            await asyncio.gather(*starting)
+        finally:
+            for task in starting:
+                task.cancel()
+            await asyncio.gather(*starting, return_exceptions=True)
 
     async def keep_running(self) -> None:
         """Starts again what dies. Never returns: cancel it."""

@@ -1,21 +1,76 @@
-"""Each test has a folder, a state folder and an environment of its own."""
+"""An environment of the tests' own, a folder for each, a server to ask, and a stub where none is needed."""
 
+import asyncio
 import json
 import os
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
+from lessllm import Client
+from lessllm.demo.traffic import send_all
+from lessllm.demo.workload import ALIAS, ALIAS_MODEL, make_lanes
+from lessllm.simulator import running_simulator
+from lessllm.state import ServerState
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_environment(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("LESSLLM_", "OPENAI_", "ANTHROPIC_")):
+                patch.delenv(name)
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture(autouse=True)
-def _own_place(tmp_path, tmp_path_factory, monkeypatch):
-    for name in list(os.environ):
-        if name.startswith(("LESSLLM_", "OPENAI_", "ANTHROPIC_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+def _own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A local server in use by this process, with a simulated provider behind it and some calls recorded."""
+
+    client: Client
+    url: str
+    collector_url: str
+    database: Path
+    configuration: dict
+
+    def query(self, sql):
+        return self.client.query(sql)
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory):
+    """Shared by all tests: they ask, and change nothing that others see."""
+    with running_simulator() as provider_url:
+        database = tmp_path_factory.mktemp("recorded") / "calls.duckdb"
+        configuration = on_free_ports(database, provider_url)
+        client = Client()
+        client.configure(configuration)
+        running = ServerState(database).running()
+        asyncio.run(send_all(running.url, make_lanes(16, seed=1), lambda: None))
+        yield Recorded(client, running.url, running.collector_url, database, configuration)
+        client.shutdown()
+
+
+def on_free_ports(database, provider_url="http://127.0.0.1:9"):
+    simulated = {"api_key": "sk-simulated", "proxy": "direct"}
+    return {
+        "gateway": {"port": 0},
+        "collector": {"port": 0},
+        "logging": {"db_path": str(database)},
+        "providers": {
+            "openai": {**simulated, "base_url": f"{provider_url}/v1"},
+            "anthropic": {**simulated, "base_url": provider_url},
+        },
+        "models": {ALIAS: {"provider": "anthropic", "model": ALIAS_MODEL}},
+    }
 
 
 @dataclass
