@@ -68,7 +68,12 @@ def test_text_with_usage_in_a_last_chunk_of_its_own():
         "choices": [
             {
                 "index": 0,
-                "message": {"role": "assistant", "content": "Hello world", "refusal": None},
+                "message": {
+                    "role": "assistant",
+                    "content": "Hello world",
+                    "refusal": None,
+                    "annotations": [],
+                },
                 "logprobs": None,
                 "finish_reason": "stop",
             }

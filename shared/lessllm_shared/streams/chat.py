@@ -43,6 +43,8 @@ class ChatReader(ChunkReader):
             message.get(key) for key in ("tool_calls", "function_call", "audio")
         ):
             message["content"] = None
+        if "refusal" in message:  # OpenAI's own: its plain messages have both fields, its streams this one
+            message.setdefault("annotations", [])
         return {"index": choice.pop("index", 0), "message": message, **choice}
 
 
