@@ -78,8 +78,6 @@ class Receiver:
             return
         self._peers[message.gateway_id] = peer
         match message:
-            case wire.Hello(gateway_id=gateway_id):
-                self._answer(self._ledger.state(gateway_id))
             case wire.Records(gateway_id=gateway_id, first_seq=first, records=records):
                 await self._accept(Batch(gateway_id, first, first + len(records) - 1, records))
             case wire.Lost(gateway_id=gateway_id, first_seq=first, last_seq=last):

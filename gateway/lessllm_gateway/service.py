@@ -1,10 +1,16 @@
 """The process `lessllm-gateway`: configuration, the port, uvicorn."""
 
+import logging
+
 import uvicorn
 from lessllm_shared.config import ConfigError, GatewaySettings
 from lessllm_shared.service import end_on_signals, fail, listen, settings_from_arguments
 
 from lessllm_gateway.app import create_app
+from lessllm_gateway.protocol import BoundedProtocol
+
+KEEP_ALIVE_S = 75  # longer than clients and load balancers keep theirs, so that they close first
+STOP_S = 30
 
 _NAME = "gateway"
 _DOES = "Proxies and times LLM API calls, and hands their records to a collector."
@@ -12,6 +18,7 @@ _DOES = "Proxies and times LLM API calls, and hands their records to a collector
 
 def main() -> None:
     """Run until SIGTERM. Exit codes: 0 done, 1 could not start, 2 the configuration is wrong."""
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
     end_on_signals()
     settings = settings_from_arguments(GatewaySettings, name=_NAME, does=_DOES)
     try:
@@ -20,12 +27,14 @@ def main() -> None:
         fail(_NAME, f"configuration: {error}", exit_code=2)
     config = uvicorn.Config(
         app,
-        log_level="warning",
+        http=BoundedProtocol,
+        log_level="error",  # its warnings are about clients' mistakes, which clients are told
         access_log=False,
         server_header=False,
         date_header=False,
         ws="none",
-        timeout_graceful_shutdown=30,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=STOP_S,
     )
     with listen(_NAME, settings.gateway.host, settings.gateway.port) as listener:
         uvicorn.Server(config).run([listener])

@@ -24,18 +24,11 @@ class Records(msgspec.Struct, tag="records", omit_defaults=True):
 
 
 class Lost(msgspec.Struct, tag="lost"):
-    """The records first_seq … last_seq will never come: memory was full."""
+    """first_seq … last_seq will never come: memory was full, or the database that had them is gone."""
 
     gateway_id: str
     first_seq: int
     last_seq: int
-
-
-class Hello(msgspec.Struct, tag="hello"):
-    """A gateway is there, and its next record will have this number: answered like a frame."""
-
-    gateway_id: str
-    next_seq: int
 
 
 class Ack(msgspec.Struct, tag="ack"):
@@ -52,7 +45,7 @@ class Expect(msgspec.Struct, tag="expect"):
     next_seq: int
 
 
-ToCollector = Records | Lost | Hello
+ToCollector = Records | Lost
 ToGateway = Ack | Expect
 
 

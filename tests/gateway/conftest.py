@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 from lessllm_gateway.memory import Budget
 from lessllm_gateway.outbound import Outbound
+from lessllm_gateway.protocol import BoundedProtocol
 from lessllm_gateway.proxy import Proxy
 from lessllm_gateway.recorder import Recorder
 from lessllm_gateway.routing import Router
@@ -120,7 +121,7 @@ async def gateway(upstream, records):
             rules = Rules(settings.gateway.allowed_hosts)
             router = Router(settings, environ or {})
             app = Proxy(settings, rules, router, outbound, recorder, requests or Budget(1 << 30))
-            url = await stack.enter_async_context(_serving(app))
+            url = await stack.enter_async_context(serving(app))
             stack.push_async_callback(outbound.close)
             return await stack.enter_async_context(httpx.AsyncClient(base_url=url, trust_env=False))
 
@@ -128,10 +129,18 @@ async def gateway(upstream, records):
 
 
 @contextlib.asynccontextmanager
-async def _serving(app) -> AsyncIterator[str]:
+async def serving(app, keep_alive_s=5) -> AsyncIterator[str]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="error", lifespan="off", ws="none", server_header=False)
+    config = uvicorn.Config(
+        app,
+        http=BoundedProtocol,
+        log_level="critical",
+        lifespan="off",
+        ws="none",
+        server_header=False,
+        timeout_keep_alive=keep_alive_s,
+    )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve([listener]))
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it

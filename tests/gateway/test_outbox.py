@@ -72,3 +72,12 @@ def test_numbers_that_were_never_sent_can_be_neither_acknowledged_nor_expected()
     outbox.add(b"b")
     assert outbox.next_frame() == Lost("g", 1, 1)
     assert outbox.next_frame() == Records("g", 2, [b"b"])
+
+
+def test_what_is_added_after_an_acknowledgement_is_the_next_to_be_sent():
+    outbox = Outbox("g", Budget(1000))
+    outbox.add(b"a")
+    outbox.next_frame()
+    outbox.acknowledge(1)
+    outbox.add(b"b")
+    assert outbox.next_frame() == Records("g", 2, [b"b"])

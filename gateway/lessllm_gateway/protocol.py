@@ -1,0 +1,66 @@
+"""uvicorn's HTTP/1.1 protocol with bounds: on heads, trailers and silence. Wrong HTTP is answered as JSON.
+
+The parser keeps names and values until they are complete, and uvicorn bounds neither. So bytes that bring
+a request no further (no complete head, no piece of a body) are counted, and too many end the connection;
+so does a connection that begins a request and falls silent, or never begins one.
+"""
+
+import asyncio
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+MAX_HEAD_BYTES = 64 * 1024  # beyond the first read of a head
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    _fruitless_bytes = 0
+    _is_head_open = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        super().connection_made(transport)
+        self._wait_for_more()
+
+    def data_received(self, data: bytes) -> None:
+        self._fruitless_bytes += len(data)
+        super().data_received(data)
+        if self._fruitless_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self._refuse(431, "request_head_too_large", f"a request's head is over {MAX_HEAD_BYTES} bytes")
+        elif self._is_head_open and self._is_answered() and not self.transport.is_closing():
+            self._wait_for_more()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(400, "invalid_http", msg)
+
+    def on_message_begin(self) -> None:
+        self._fruitless_bytes = 0
+        self._is_head_open = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._fruitless_bytes = 0
+        self._is_head_open = False
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._fruitless_bytes = 0
+        super().on_body(body)
+
+    def _wait_for_more(self) -> None:
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def _is_answered(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        """Answer, unless an answer is under way, and close."""
+        if self._is_answered():
+            body = msgspec.json.encode({"error": {"message": message, "code": code}})
+            head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+            self.transport.write(STATUS_LINE[status] + head % len(body) + body)
+        self.transport.close()
