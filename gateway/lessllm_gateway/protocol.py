@@ -3,14 +3,18 @@
 The parser keeps names and values until they are complete, and uvicorn bounds neither. So bytes that bring
 a request no further (no complete head, no piece of a body) are counted, and too many end the connection;
 so does a connection that begins a request and falls silent, or never begins one.
+The parser takes a request that offers an upgrade to HTTP/2 (Java's client always does) for one without a
+body, so the offer is hidden from it; declining is what not answering it means.
 """
 
 import asyncio
+import re
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 * 1024  # beyond the first read of a head
+_OFFER = re.compile(rb"(?i)(\r\n)upgrade(:[ \t]*h2c[ \t]*\r\n)")
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -18,12 +22,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _fruitless_bytes = 0
     _is_head_open = False
+    _is_in_message = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
         self._wait_for_more()
 
     def data_received(self, data: bytes) -> None:
+        if not self._is_in_message and b"h2c" in data:
+            data = _without_offer(data)
         self._fruitless_bytes += len(data)
         super().data_received(data)
         if self._fruitless_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
@@ -36,7 +43,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._fruitless_bytes = 0
-        self._is_head_open = True
+        self._is_head_open = self._is_in_message = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -47,6 +54,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._fruitless_bytes = 0
         super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._is_in_message = False
+        super().on_message_complete()
 
     def _wait_for_more(self) -> None:
         self._unset_keepalive_if_required()
@@ -64,3 +75,8 @@ class BoundedProtocol(HttpToolsProtocol):
             head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
             self.transport.write(STATUS_LINE[status] + head % len(body) + body)
         self.transport.close()
+
+
+def _without_offer(data: bytes) -> bytes:
+    end = data.find(b"\r\n\r\n") + 2
+    return _OFFER.sub(rb"\1x-lessllm-upgrade\2", data[:end]) + data[end:]

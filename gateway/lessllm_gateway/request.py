@@ -115,12 +115,15 @@ def find_endpoint(
 
 
 def _refuse_what_never_works(path: str, method: str, headers: Mapping[bytes, bytes]) -> None:
-    if headers.get(b"upgrade", b"").lower() == b"websocket":
+    upgrade = headers.get(b"upgrade", b"").lower()
+    if upgrade == b"websocket":
         raise Rejection(
             400,
             "websocket_not_supported",
             "this gateway relays no WebSockets: use the HTTP API, with stream for events as they come",
         )
+    if upgrade:  # the server's parser passes no body on for such a request
+        raise Rejection(400, "upgrade_not_supported", "offer no upgrade: set the client to HTTP/1.1")
     if method in {"CONNECT", "TRACE"}:  # TRACE would send credentials back in a body
         raise Rejection(405, "method_not_allowed", f"{method} is not relayed")
     if not path.startswith("/"):

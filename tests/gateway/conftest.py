@@ -100,43 +100,58 @@ def records() -> Records:
     return Records()
 
 
+class Gateway:
+    """Call it with configuration sections to get a client of a running gateway."""
+
+    def __init__(self, stack, upstream, records) -> None:
+        self._stack = stack
+        self._upstream = upstream
+        self._records = records
+
+    async def app(self, environ=None, requests=None, **sections) -> Proxy:
+        document = {
+            "providers": {
+                "openai": {"base_url": f"{self._upstream.url}/v1"},
+                "anthropic": {"base_url": self._upstream.url},
+            },
+            "proxy": {"trust_env": False},
+            **sections,
+        }
+        settings = load(GatewaySettings, document, {})
+        outbound = Outbound(settings.pool, {})
+        self._stack.push_async_callback(outbound.close)
+        budget = Budget(settings.gateway.record_buffer_bytes)
+        recorder = Recorder(self._records, settings.logging.max_body_bytes, budget)
+        rules = Rules(settings.gateway.allowed_hosts)
+        router = Router(settings, environ or {})
+        return Proxy(settings, rules, router, outbound, recorder, requests or Budget(1 << 30))
+
+    async def __call__(self, environ=None, requests=None, **sections) -> httpx.AsyncClient:
+        app = await self.app(environ, requests, **sections)
+        url = await self._stack.enter_async_context(_serving(app))
+        return await self._stack.enter_async_context(httpx.AsyncClient(base_url=url, trust_env=False))
+
+
 @pytest.fixture
 async def gateway(upstream, records):
-    """Call it with configuration sections to get a client of a running gateway."""
     async with contextlib.AsyncExitStack() as stack:
+        yield Gateway(stack, upstream, records)
 
-        async def start(environ=None, requests=None, **sections) -> httpx.AsyncClient:
-            document = {
-                "providers": {
-                    "openai": {"base_url": f"{upstream.url}/v1"},
-                    "anthropic": {"base_url": upstream.url},
-                },
-                "proxy": {"trust_env": False},
-                **sections,
-            }
-            settings = load(GatewaySettings, document, {})
-            outbound = Outbound(settings.pool, {})
-            budget = Budget(settings.gateway.record_buffer_bytes)
-            recorder = Recorder(records, settings.logging.max_body_bytes, budget)
-            rules = Rules(settings.gateway.allowed_hosts)
-            router = Router(settings, environ or {})
-            app = Proxy(settings, rules, router, outbound, recorder, requests or Budget(1 << 30))
-            url = await stack.enter_async_context(serving(app))
-            stack.push_async_callback(outbound.close)
-            return await stack.enter_async_context(httpx.AsyncClient(base_url=url, trust_env=False))
 
-        yield start
+@pytest.fixture
+def serving():
+    return _serving
 
 
 @contextlib.asynccontextmanager
-async def serving(app, keep_alive_s=5) -> AsyncIterator[str]:
+async def _serving(app, keep_alive_s=5, lifespan="off") -> AsyncIterator[str]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
         app,
         http=BoundedProtocol,
         log_level="critical",
-        lifespan="off",
+        lifespan=lifespan,
         ws="none",
         server_header=False,
         timeout_keep_alive=keep_alive_s,
