@@ -1,15 +1,24 @@
 """An environment of the tests' own, a folder for each, a server to ask, and a stub where none is needed."""
 
 import asyncio
+import contextlib
+import fcntl
+import io
 import json
 import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from lessllm import Client
+from lessllm import Client, cli
 from lessllm.demo.traffic import send_all
 from lessllm.demo.workload import ALIAS, ALIAS_MODEL, make_lanes
 from lessllm.simulator import running_simulator
@@ -82,7 +91,7 @@ class Stub:
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
 
     def answers_with(self, method, path, body, status=200, content_type="application/json", **headers):
-        """`body` is sent as it is, or as JSON. A list of pieces is a chunked answer that may break off."""
+        """`body` is sent as it is, or as JSON. A list of pieces is chunked: None breaks off, ... hangs."""
         headers = {"content-type": content_type, **{k.replace("_", "-"): v for k, v in headers.items()}}
         if isinstance(body, dict):
             body = json.dumps(body).encode()
@@ -125,6 +134,9 @@ class _Handler(BaseHTTPRequestHandler):
         for piece in pieces:
             if piece is None:
                 return  # broken off: no last chunk
+            if piece is ...:
+                self.connection.recv(1)  # until the client leaves
+                return
             self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
         self.wfile.write(b"0\r\n\r\n")
 
@@ -141,3 +153,64 @@ def stub():
         yield server.stub
         server.shutdown()
         thread.join()
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capfdbinary, monkeypatch):
+    """Runs `lessllm …` in this process. Its output is no terminal."""
+
+    def run(*arguments, stdin=""):
+        monkeypatch.setattr("sys.argv", ["lessllm", *map(str, arguments)])
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+        capfdbinary.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        out, err = capfdbinary.readouterr()
+        return Ran(ended.value.code, out.decode(), err.decode())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def lessllm_command():
+    """The command as it is installed."""
+    return Path(sys.executable).with_name("lessllm")
+
+
+@pytest.fixture
+def terminal(lessllm_command):
+    """Runs `lessllm …` in a terminal of some width; what it shows, escapes taken out."""
+
+    def run(*arguments, columns=80):
+        master, slave = os.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
+        process = subprocess.Popen(
+            [lessllm_command, *map(str, arguments)],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env={**environment, "TERM": "xterm-256color"},
+        )
+        os.close(slave)
+        shown = b""
+        with contextlib.suppress(OSError):  # EIO: the terminal's last user is gone
+            while piece := os.read(master, 65536):
+                shown += piece
+        os.close(master)
+        text = re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]", b"", shown).decode()
+        return Ran(process.wait(30), text.replace("\r\n", "\n"), "")
+
+    return run

@@ -34,7 +34,7 @@ def command(
     \b
     Examples:
       lessllm export calls.parquet
-      lessllm export november.parquet --start-date 2026-11-01 --end-date 2026-12-01
+      lessllm export november.parquet --start-date 2026-11-01
       lessllm export compared.parquet --model gpt-5 --model claude-sonnet-5
     """
     filters = {"start_date": start_date, "end_date": end_date, "model": models or None}
