@@ -1,0 +1,90 @@
+"""Single calls: the latest ones page by page, and one whole, with what was sent and what came back."""
+
+import base64
+from typing import Any
+
+import duckdb
+import msgspec
+
+from lessllm_collector.errors import Refusal
+from lessllm_collector.filters import METRICS, Filter
+from lessllm_collector.formats import records
+from lessllm_collector.query import run
+
+_METRICS = ", ".join(f'"{name}"' for name in METRICS)
+
+
+def latest(
+    connection: duckdb.DuckDBPyConnection, chosen: Filter, before: str | None, limit: int
+) -> dict[str, Any]:
+    """{"calls": newest first, without bodies, "next": what `before` is for the next page, or None}.
+
+    Raises Refusal.
+    """
+    condition, values = chosen.sql, [*chosen.values]
+    if before is not None:
+        at_us = _time_of(connection, before)
+        condition += (
+            ' AND ("timestamp" < make_timestamptz(?)'
+            ' OR ("timestamp" = make_timestamptz(?) AND request_id < ?))'
+        )
+        values += [at_us, at_us, before]
+    result = run(
+        connection,
+        f"SELECT {_METRICS} FROM main.api_calls WHERE {condition}"  # noqa: S608 - our own names
+        ' ORDER BY "timestamp" DESC, request_id DESC LIMIT ?',
+        [*values, limit + 1],
+        limit,
+    )
+    calls = records(result)
+    return {"calls": calls, "next": calls[-1]["request_id"] if result.truncated else None}
+
+
+def whole(connection: duckdb.DuckDBPyConnection, request_id: str) -> dict[str, Any]:
+    """Every column. Bodies and JSON columns as the JSON that they are, else as text or {"base64": …}.
+
+    Raises Refusal.
+    """
+    plain = run(
+        connection,
+        f"SELECT {_METRICS} FROM main.api_calls WHERE request_id = ? LIMIT 1",  # noqa: S608 - our own names
+        [request_id],
+        1,
+    )
+    if not plain.batches:
+        raise _unknown(request_id)
+    rest = connection.execute(
+        f"SELECT * EXCLUDE ({_METRICS}) FROM main.api_calls WHERE request_id = ? LIMIT 1",  # noqa: S608 - our own names
+        [request_id],
+    ).to_arrow_table()
+    bodies = {name: _embedded(value) for name, value in rest.to_pylist()[0].items()}
+    return {**records(plain)[0], **bodies}
+
+
+def _time_of(connection: duckdb.DuckDBPyConnection, request_id: str) -> int:
+    row = connection.execute(
+        'SELECT epoch_us("timestamp") FROM main.api_calls WHERE request_id = ?', [request_id]
+    ).fetchone()
+    if row is None:
+        raise _unknown(request_id)
+    return int(row[0])
+
+
+def _embedded(body: bytes | str | None) -> Any:
+    if body is None:
+        return None
+    try:
+        text = body if isinstance(body, str) else body.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(body).decode() if isinstance(body, bytes) else body}
+    if not text.lstrip().startswith(("{", "[")):
+        return text
+    try:
+        # Checked and taken over as it is: numbers and key order stay what they were.
+        return msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return text
+
+
+def _unknown(request_id: str) -> Refusal:
+    return Refusal(404, "unknown_call", f"no call with the id {request_id} is recorded")

@@ -1,0 +1,121 @@
+"""What /docs shows of the API beyond the paths: bodies, answers by example, errors. Data only."""
+
+from typing import Any
+
+import msgspec
+
+from lessllm_collector.formats import ARROW, CSV, JSON, PARQUET
+from lessllm_collector.query import Question
+
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message"],
+            "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+        }
+    },
+}
+
+
+def schema(kind: type) -> dict[str, Any]:
+    """JSON Schema of a msgspec struct."""
+    found: dict[str, Any] = msgspec.json.schema_components([kind])[1][kind.__name__]
+    return found
+
+
+def error(description: str, code: str, message: str) -> dict[str, Any]:
+    """A documented error answer."""
+    example = {"error": {"code": code, "message": message}}
+    return {"description": description, "content": {JSON: {"schema": _ERROR, "example": example}}}
+
+
+def example(description: str, value: Any) -> dict[int | str, dict[str, Any]]:
+    """A documented JSON answer."""
+    return {200: {"description": description, "content": {JSON: {"example": value}}}}
+
+
+def body(schema: dict[str, Any], **examples: Any) -> dict[str, Any]:
+    """A documented JSON request."""
+    named = {name: {"value": value} for name, value in examples.items()}
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema, "examples": named}}}}
+
+
+def parameter(name: str, description: str, *, repeated: bool = False) -> dict[str, Any]:
+    """A documented query parameter."""
+    text: dict[str, Any] = {"type": "string"}
+    schema = {"type": "array", "items": text} if repeated else text
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
+
+
+COMMON: dict[int | str, dict[str, Any]] = {
+    400: error("The request is wrong", "unknown_filter", "can't filter by modle: did you mean model?"),
+    401: error("The key is missing or wrong", "unauthorized", "send Authorization: Bearer and the key"),
+    422: error("A limit is passed or a parameter is wrong", "query_timeout", "the query took longer than …"),
+    503: error("Busy", "busy", "too many queries run already: try again soon"),
+}
+
+COLUMN_FILTERS = [
+    parameter(name, "Repeated: any of these.", repeated=True)
+    for name in ("model", "provider", "user_id", "session_id", "end_reason")
+]
+QUERY_BODY = body(
+    schema(Question),
+    report={"sql": "SELECT model, sum(estimated_cost_usd) AS cost_usd FROM api_calls GROUP BY model"},
+    parameters={
+        "sql": "SELECT * FROM api_calls WHERE model = $model",
+        "params": {"model": "gpt-5"},
+        "max_rows": 10,
+    },
+)
+QUERY_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": (
+            "The rows, in the format that Accept asks for. Headers: x-lessllm-truncated (the limit on rows or"
+            " on size cut the answer short), x-lessllm-elapsed-ms."
+        ),
+        "content": {
+            JSON: {
+                "example": {
+                    "columns": [{"name": "model", "type": "VARCHAR"}, {"name": "calls", "type": "BIGINT"}],
+                    "rows": [["gpt-5", 412]],
+                    "truncated": False,
+                    "elapsed_ms": 3.1,
+                }
+            },
+            **{kind: {"schema": {"type": "string", "format": "binary"}} for kind in (ARROW, CSV, PARQUET)},
+        },
+    },
+    406: error("No such format", "not_acceptable", f"Accept one of {JSON}, {CSV}, {ARROW}, {PARQUET}"),
+    415: error("Not JSON", "unsupported_media_type", "send application/json"),
+}
+_CALL = {
+    "request_id": "01a21063-3a69-7343-999c-e17d73b36454",
+    "timestamp": "2026-11-25T12:00:00.000000Z",
+    "model": "gpt-5",
+    "end_reason": "complete",
+    "estimated_ttft_ms": 310.2,
+    "estimated_cost_usd": 0.0021,
+}
+CALLS_ANSWER = example("Newest first. `next` is `before` of the next page.", {"calls": [_CALL], "next": None})
+CALL_ANSWER: dict[int | str, dict[str, Any]] = {
+    **example("Every column.", {**_CALL, "raw_request": {"model": "gpt-5", "messages": []}}),
+    404: error("No such call", "unknown_call", "no call with the id … is recorded"),
+}
+STATS_ANSWER = example(
+    "Figures in total and by model, day, user, provider and streaming.",
+    {
+        "since": "2026-11-18T12:00:00Z",
+        "until": "2026-11-25T12:00:00Z",
+        "totals": {"calls": 412, "errors": 3, "cost_usd": 1.93, "unpriced_calls": 0, "ttft_ms_p50": 310.2},
+        "by_model": [{"model": "gpt-5", "calls": 412}],
+    },
+)
+EXPORT_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A Parquet file, streamed. Header x-lessllm-rows: how many calls it holds.",
+        "content": {PARQUET: {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
