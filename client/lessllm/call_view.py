@@ -19,6 +19,11 @@ _SHOWN_LINES = 40
 _LONGEST_STRING = 400
 
 
+def short_id(call: Call) -> str:
+    """The last part of a UUIDv7: 48 random bits, enough to tell calls apart and short enough to read."""
+    return str(call["request_id"]).rpartition("-")[2]
+
+
 def view(call: Call, width: int, *, full: bool) -> Iterator[RenderableType]:
     """`full`: bodies are not cut."""
     title = f"{call['request_id']}  {figures.moment(call['timestamp'])}"
@@ -128,15 +133,14 @@ def _listed(*parts: str | None) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _body(text: str | None, size_bytes: int | None, *, full: bool) -> str:
-    if text is None:
-        return f"({figures.size(size_bytes)}, not text or not kept)" if size_bytes else "(none)"
-    try:
-        value = json.loads(text)
-    except ValueError:
-        lines = text.splitlines()
+def _body(body: Any, size_bytes: int | None, *, full: bool) -> str:
+    """The collector gives JSON as it is, else text, else bytes as base64."""
+    if body is None:
+        return f"({figures.size(size_bytes)}, not kept or not text)" if size_bytes else "(none)"
+    if isinstance(body, str):
+        lines = body.splitlines()
     else:
-        lines = json.dumps(value if full else _shortened(value), indent=2, ensure_ascii=False).splitlines()
+        lines = json.dumps(body if full else _shortened(body), indent=2, ensure_ascii=False).splitlines()
     shown = [figures.printable(line) for line in (lines if full else lines[:_SHOWN_LINES])]
     if len(shown) < len(lines):
         shown.append(f"… {len(lines) - len(shown):,} more lines: --full shows them")

@@ -63,6 +63,19 @@ def of_text(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
     return table
 
 
+def of_most_important(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> RenderableType:
+    """As many columns as fit, from the first on, which is never left out. What is left out is named."""
+    needed = [_needed(column, [row[i] for row in rows]) for i, column in enumerate(columns)]
+    shown = len(columns)
+    while shown > 1 and sum(needed[:shown]) + _GAP * shown > width:
+        shown -= 1
+    table = of_text(columns[:shown], [row[:shown] for row in rows], width)
+    if shown == len(columns):
+        return table
+    left_out = ", ".join(column.title for column in columns[shown:])
+    return Group(table, Text(f"(a wider terminal shows {left_out} too)", style="dim"))
+
+
 def as_text(renderable: RenderableType, width: int | None) -> str:
     """Plain text without colours. `width` None: as wide as it takes."""
     console = Console(file=io.StringIO(), width=width or UNLIMITED, color_system=None)

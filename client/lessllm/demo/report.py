@@ -4,13 +4,14 @@ Everything is asked of the collector, as a user would ask it.
 """
 
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
-from lessllm import figures, tables, timeline
+from lessllm import figures, tables, timeline, usage_table
+from lessllm.call_view import short_id
 from lessllm.demo.stage import Stage
 from lessllm.result import QueryResult
 from lessllm.screen import width
@@ -18,22 +19,6 @@ from lessllm.session import Client
 
 Part = RenderableType | str
 
-_TOTALS = """
-    SELECT count(*) AS calls, count(*) FILTER (end_reason <> 'complete') AS failed,
-           sum(actual_total_tokens) AS tokens, sum(estimated_cost_usd) AS cost_usd,
-           sum(cache_savings_usd) AS savings_usd
-    FROM api_calls
-"""
-_MODELS = """
-    SELECT model, count(*) AS calls,
-           median(estimated_ttft_ms) AS ttft_ms, median(estimated_tpot_ms) AS tpot_ms,
-           median(output_tokens_per_s) AS tokens_per_s, sum(estimated_cost_usd) AS cost_usd,
-           sum(actual_cached_tokens)
-               / sum(actual_prompt_tokens) FILTER (actual_cached_tokens IS NOT NULL) AS cache_hits,
-           sum(estimated_cached_tokens)
-               / sum(actual_prompt_tokens) FILTER (estimated_cached_tokens IS NOT NULL) AS predicted_hits
-    FROM api_calls GROUP BY model ORDER BY calls DESC, model
-"""
 _TIMES = """
     SELECT model, avg(total_latency_ms) AS total_ms,
            avg(coalesce(dns_ms, 0) + coalesce(tcp_connect_ms, 0) + coalesce(proxy_handshake_ms, 0)
@@ -49,21 +34,14 @@ _FAILED = """
 """
 _SLOWEST = "SELECT * FROM api_calls ORDER BY total_latency_ms DESC LIMIT 3"
 _LONGEST_MESSAGE = 60
-_MODEL_COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = {
-    "calls": ("calls", figures.count),
-    "ttft_ms": ("TTFT", figures.milliseconds),
-    "tpot_ms": ("TPOT", figures.milliseconds),
-    "tokens_per_s": ("tokens/s", figures.cell),
-    "cost_usd": ("cost", figures.money),
-    "cache_hits": ("cached", figures.percent),
-    "predicted_hits": ("predicted", figures.percent),
-}
 
 
 def findings(client: Client) -> Iterator[Part]:
     """Raises what `query` raises."""
-    yield _totals(client.query(_TOTALS)[0])
-    yield from _models(client.query(_MODELS))
+    stats = client.get_usage_stats(days=1)
+    yield _totals(stats["totals"])
+    yield _heading("By model; TTFT, TPOT and tokens/s are medians")
+    yield usage_table.by_model(stats, width())
     yield from _times(client.query(_TIMES))
     yield from _failed(client.query(_FAILED))
     yield from _slowest(client.query(_SLOWEST))
@@ -95,23 +73,11 @@ def where_to_look(stage: Stage, *, stays: bool, is_kept: bool) -> Iterator[Part]
 
 def _totals(totals: dict[str, Any]) -> Part:
     return (
-        f"\n{totals['calls']} calls, {totals['failed']} of them failed on purpose:"
-        f" {figures.count(totals['tokens'])} tokens, {figures.money(totals['cost_usd'])};"
-        f" prompt caches saved {figures.money(totals['savings_usd'])}."
+        f"\n{totals['calls']} calls, {totals['errors']} of them failed on purpose:"
+        f" {figures.count(totals['total_tokens'])} tokens, {figures.money(totals['cost_usd'])};"
+        f" prompt caches saved {figures.money(totals['cache_savings_usd'])}."
         "\nPrices are real; answers and latencies are simulated."
     )
-
-
-def _models(rows: QueryResult) -> Iterator[Part]:
-    yield _heading("By model; TTFT, TPOT and tokens/s are medians")
-    columns = dict(_MODEL_COLUMNS)
-    if all(row["predicted_hits"] is None for row in rows):
-        del columns["predicted_hits"]
-    shown = [
-        (row["model"] or figures.NULL, *(write(row[name]) for name, (_, write) in columns.items()))
-        for row in rows
-    ]
-    yield _table(("model", *(title for title, _ in columns.values())), shown)
 
 
 def _times(rows: QueryResult) -> Iterator[Part]:
@@ -148,7 +114,7 @@ def _slowest(rows: QueryResult) -> Iterator[Part]:
         (
             row["model"] or figures.NULL,
             *(figures.milliseconds(row[name]) for name in columns),
-            row["request_id"],
+            short_id(row),
         )
         for row in rows
     ]
