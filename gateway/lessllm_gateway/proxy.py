@@ -56,8 +56,8 @@ class Proxy:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handle one request, and record it whatever happens."""
-        OPEN_CALLS.inc()
         call = Call(self, scope, receive, send)
+        OPEN_CALLS.inc()
         try:
             await call.run()
         finally:
@@ -200,7 +200,7 @@ class Call:
                     await self._relay_answer(response, cross)
                 finally:
                     await response.aclose()
-            failed = response.status_code >= 400
+            failed = (record.status_code or 0) >= 400
             record.end_reason = EndReason.UPSTREAM_ERROR if failed else EndReason.COMPLETE
             attempt.phase = "done"
         except Rejection as rejection:

@@ -46,6 +46,7 @@ class Upstream:
     def __init__(self) -> None:
         self.answer: bytes | Callable[[asyncio.StreamWriter], object] = b""
         self.requests: list[bytes] = []
+        self.asked = asyncio.Event()
         self.closed = asyncio.Event()
         self.url = ""
 
@@ -61,16 +62,26 @@ class Upstream:
                 0,
             )
             self.requests.append(head + await reader.readexactly(length))
-            if callable(self.answer):
-                await self.answer(writer)
-            else:
-                writer.write(self.answer)
-                await writer.drain()
+            self.asked.set()
+            watcher = asyncio.create_task(self._close_when_left(reader, writer))
+            try:
+                if callable(self.answer):
+                    await self.answer(writer)
+                else:
+                    writer.write(self.answer)
+                    await writer.drain()
+            finally:
+                watcher.cancel()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
             self.closed.set()
             writer.close()
+
+    async def _close_when_left(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
 
 
 def http_answer(

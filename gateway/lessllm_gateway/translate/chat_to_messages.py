@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import msgspec
+from lessllm_shared import tolerant_json
 from lessllm_shared.sse import EventParser, format_event
 
 from lessllm_gateway.errors import Rejection
@@ -49,7 +50,7 @@ Json = dict[str, Any]
 
 def request(body: bytes, model: str | None, *, streaming: bool) -> bytes:
     """The messages request for a chat request. Raises Rejection for what has no counterpart."""
-    chat: Json = msgspec.json.decode(body)
+    chat: Json = tolerant_json.loads(body)
     for name, value in chat.items():
         if name not in _HANDLED and value is not None:
             raise _unsupported(name)
@@ -144,9 +145,9 @@ def usage(reported: Json) -> Json:
 def error(status: int, body: bytes) -> tuple[int, bytes]:
     """Status and body of an OpenAI error for an Anthropic one."""
     try:
-        detail = msgspec.json.decode(body)["error"]
+        detail = tolerant_json.loads(body)["error"]
         kind, text = str(detail["type"]), str(detail["message"])
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         kind, text = "api_error", body[:1000].decode("utf-8", "replace")
     status = _STATUS.get(kind, 502 if status < 400 else status)
     return status, _encoder.encode({"error": {"message": text, "type": kind, "param": None, "code": kind}})
@@ -177,11 +178,11 @@ class AnswerStream:
 
     def _event(self, data: bytes) -> bytes:
         try:
-            event = msgspec.json.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return b""
-        handler = _EVENTS.get(str(event.get("type"))) if isinstance(event, dict) else None
-        return handler(self, event) if handler else b""
+            event = tolerant_json.loads(data)
+            handler = _EVENTS.get(str(event.get("type")))
+            return handler(self, event) if handler else b""
+        except (ValueError, TypeError, AttributeError):
+            return b""  # not an event as Anthropic documents it: unknown ones are passed over
 
     def _start(self, event: Json) -> bytes:
         message = event.get("message") or {}
