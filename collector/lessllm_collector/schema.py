@@ -173,13 +173,21 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "server_wait_ms", "DOUBLE", "Request sent until the first response byte. NULL: no upstream response."
     ),
-    Column("receive_ms", "DOUBLE", "First until last upstream byte. NULL: no upstream response."),
-    Column("client_blocked_ms", "DOUBLE", "Time in which a slow client held the relay up."),
+    Column(
+        "receive_ms",
+        "DOUBLE",
+        "First until last upstream byte, without client_blocked in between. NULL: no upstream response.",
+    ),
+    Column(
+        "client_blocked_ms",
+        "DOUBLE",
+        "Time spent giving the client its bytes; large when it reads slowly.",
+    ),
     Column("prior_attempts_ms", "DOUBLE", "Time spent on attempts that failed before the one that answered."),
     Column(
         "gateway_overhead_ms",
         "DOUBLE",
-        "What LessLLM itself added: total - upstream span - request_receive - client_blocked - prior_attempts.",
+        "What LessLLM itself added: total - upstream span (from connecting to the last byte) - request_receive - client_blocked after it - prior_attempts.",
     ),
     Column(
         "network_ms",

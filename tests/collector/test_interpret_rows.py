@@ -161,8 +161,18 @@ def test_phases_and_overhead_add_up():
     assert row["connection_reused"] is False and row["proxy_handshake_ms"] is None
 
 
-def test_overhead_is_never_negative():
-    assert _row(_plain({}, client_blocked_ns=900 * MS))["gateway_overhead_ms"] == 0
+def test_a_client_that_blocks_between_two_reads_takes_no_time_from_the_gateway():
+    # 5 ms are left after the upstream's last byte; 25 ms lie between reads.
+    row = _row(_plain({}, client_blocked_ns=30 * MS))
+    assert (row["client_blocked_ms"], row["receive_ms"]) == (30, 250)
+    assert row["gateway_overhead_ms"] == 20 - 10
+    phases = ("request_receive_ms", "request_send_ms", "server_wait_ms", "receive_ms", "client_blocked_ms")
+    assert sum(row[phase] for phase in phases) + row["gateway_overhead_ms"] == row["total_latency_ms"]
+
+
+def test_overhead_and_phases_are_never_negative():
+    row = _row(_plain({}, client_blocked_ns=900 * MS, request_received_ns=30 * MS))
+    assert (row["gateway_overhead_ms"], row["receive_ms"]) == (0, 0)
 
 
 def test_processing_time_comes_from_header_or_body():

@@ -38,7 +38,7 @@ def times(record: CallRecord, answer: Answer, usage: Usage) -> dict[str, Any]:
         "request_receive_ms": _ms(record.request_received_ns),
         "request_send_ms": _span(record.upstream_start_ns, record.upstream_sent_ns),
         "server_wait_ms": _span(record.upstream_sent_ns, record.upstream_headers_ns),
-        "receive_ms": _span(record.upstream_headers_ns, record.upstream_end_ns),
+        "receive_ms": _receive_ms(record),
         "client_blocked_ms": record.client_blocked_ns / 1e6,
         "prior_attempts_ms": record.prior_attempts_ns / 1e6,
         "gateway_overhead_ms": _overhead_ms(record),
@@ -98,6 +98,22 @@ def _gap(reads_ns: list[int], quantile: float) -> float | None:
     return (gaps[below] + (gaps[above] - gaps[below]) * (place - below)) / 1e6
 
 
+def _receive_ms(record: CallRecord) -> float | None:
+    """Time in which the client was given bytes is the client's, also between two reads."""
+    whole = _span(record.upstream_headers_ns, record.upstream_end_ns)
+    return (
+        None
+        if whole is None
+        else max(0.0, whole - (record.client_blocked_ns - _last_blocked_ns(record)) / 1e6)
+    )
+
+
+def _last_blocked_ns(record: CallRecord) -> int:
+    """The part of client_blocked_ns after the upstream's last byte; the rest lies between its reads."""
+    tail = 0 if record.upstream_end_ns is None else record.end_ns - record.upstream_end_ns
+    return min(record.client_blocked_ns, max(0, tail))
+
+
 def _overhead_ms(record: CallRecord) -> float:
     # The upstream span begins with the answering attempt: connecting is the network's time, not ours.
     start = record.upstream_start_ns
@@ -105,7 +121,7 @@ def _overhead_ms(record: CallRecord) -> float:
         start = min(start, record.attempts[-1].start_ns)
     end = record.end_ns if record.upstream_end_ns is None else record.upstream_end_ns
     span = 0 if start is None else max(0, end - start)
-    others = (record.request_received_ns or 0) + record.client_blocked_ns + record.prior_attempts_ns
+    others = (record.request_received_ns or 0) + _last_blocked_ns(record) + record.prior_attempts_ns
     return max(0, record.end_ns - span - others) / 1e6
 
 
