@@ -29,8 +29,8 @@ _FORMATS = (
     (":generateContent", ApiFormat.GEMINI),
     (":streamGenerateContent", ApiFormat.GEMINI),
 )
-# Bodies of these must be readable JSON.
-_INTERPRETED = {
+# Bodies of these must be readable JSON, and their model decides where they go.
+INTERPRETED = {
     ApiFormat.CHAT,
     ApiFormat.COMPLETIONS,
     ApiFormat.EMBEDDINGS,
@@ -136,7 +136,7 @@ def _refuse_what_never_works(path: str, method: str, headers: Mapping[bytes, byt
 def read_fields(endpoint: Endpoint, content_type: str, body: bytes) -> Asked:
     """The fields that the gateway goes by. Raises Rejection where they must be readable and are not."""
     nothing = Asked(model=endpoint.model, streaming=endpoint.streaming)
-    if endpoint.api_format not in _INTERPRETED:
+    if endpoint.api_format not in INTERPRETED:
         if not body or "json" not in content_type:
             return nothing
         try:

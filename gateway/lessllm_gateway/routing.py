@@ -14,7 +14,7 @@ from lessllm_shared.record import ApiFormat
 
 from lessllm_gateway.credentials import Caller
 from lessllm_gateway.errors import Rejection
-from lessllm_gateway.request import Asked, Endpoint
+from lessllm_gateway.request import INTERPRETED, Asked, Endpoint
 from lessllm_gateway.upstreams import Upstream, resolve
 
 # Formats whose streams hold everything that the plain answer holds.
@@ -57,7 +57,8 @@ class Router:
             upstream, model, address = home, asked.model, home.passthrough
             path, upstream_format = endpoint.path, endpoint.api_format
         else:
-            upstream, model = self._by_model(asked.model, home)
+            is_known = endpoint.api_format in INTERPRETED
+            upstream, model = self._by_model(asked.model, home) if is_known else (home, asked.model)
             address = upstream.base
             path, upstream_format = _path(endpoint, upstream)
         key, passes_credentials = self._key(upstream, home, caller, endpoint, asked.model)

@@ -146,6 +146,18 @@ async def test_routes_show_whose_key_is_used_and_none_itself(serving):
 @pytest.mark.parametrize(
     ("sections", "key"),
     [
+        ({"gateway": {"prot": 1}}, "gateway.prot"),
+        ({"gateway": {"port": 99999}}, "gateway.port"),
+        ({"gateway": {"max_request_bytes": -1}}, "gateway.max_request_bytes"),
+        ({"gatewy": {}}, "gatewy"),
+        ({"timeouts": {"idle_s": 0}}, "timeouts.idle_s"),
+        ({"models": {"m": {}}}, "models.m.provider"),
+        ({"providers": {"openai": {"api_key": ""}}}, "providers.openai.api_key"),
+        ({"providers": {"openai": {"api_key": "${NO_SUCH_VARIABLE}"}}}, "providers.openai.api_key"),
+        ({"providers": {"openai": {"base_url": "CANARY"}}}, "providers.openai.base_url"),
+        ({"auth": {"keys": [{"name": "a", "key": ""}]}}, "auth.keys.0.key"),
+        ({"proxy": {"socks_proxy": "http://CANARY:1"}}, "proxy.socks_proxy"),
+        ({"collector": {"endpoint": "nowhere"}}, "collector.endpoint"),
         ({"collector": {"endpoint": "tcp://nowhere"}}, "collector.endpoint"),
         ({"providers": {"openai": {"api_key": "sk CANARY"}}}, "providers.openai.api_key"),
         ({"providers": {"openai": {"key_header": "x y"}}}, "providers.openai.key_header"),

@@ -1,0 +1,112 @@
+"""Where a call goes: by alias, by prefix, by the model's name, else to its endpoint's own provider."""
+
+import pytest
+from lessllm_gateway.credentials import Caller
+from lessllm_gateway.errors import Rejection
+from lessllm_gateway.request import Asked, Endpoint
+from lessllm_gateway.routing import Router, Target
+from lessllm_shared.config import GatewaySettings, load
+from lessllm_shared.record import ApiFormat
+
+CHAT = Endpoint(ApiFormat.CHAT, "openai", None, "/chat/completions")
+MESSAGES = Endpoint(ApiFormat.MESSAGES, "anthropic", None, "/messages")
+FILES = Endpoint(ApiFormat.OTHER, "openai", None, "/files")
+ALL_KEYS = {f"{name}_API_KEY": f"sk-{name}" for name in ("OPENAI", "ANTHROPIC", "GEMINI", "DEEPSEEK")}
+CLIENT = Caller(None, "sk-client")
+
+
+def route(model, endpoint=CHAT, caller=CLIENT, environ=ALL_KEYS, **sections) -> Target:
+    router = Router(load(GatewaySettings, sections, {}), environ)
+    return router.target(endpoint, Asked(model=model), caller)
+
+
+@pytest.mark.parametrize(
+    ("model", "url", "upstream_model", "key"),
+    [
+        ("gpt-4o", "https://api.openai.com/v1/chat/completions", "gpt-4o", None),
+        ("o3-mini", "https://api.openai.com/v1/chat/completions", "o3-mini", None),
+        ("ft:whatever", "https://api.openai.com/v1/chat/completions", "ft:whatever", None),
+        ("claude-3-opus", "https://api.anthropic.com/v1/messages", "claude-3-opus-20240229", "sk-ANTHROPIC"),
+        (
+            "gemini-pro",
+            "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions",
+            "gemini-2.5-pro",
+            "sk-GEMINI",
+        ),
+        ("deepseek-chat", "https://api.deepseek.com/v1/chat/completions", "deepseek-chat", "sk-DEEPSEEK"),
+        ("deepseek/a/b", "https://api.deepseek.com/v1/chat/completions", "a/b", "sk-DEEPSEEK"),
+        ("openai/gpt-4o", "https://api.openai.com/v1/chat/completions", "gpt-4o", None),
+    ],
+)
+def test_a_model_that_is_not_configured_is_routed_by_its_name(model, url, upstream_model, key):
+    target = route(model)
+    assert (target.origin + target.path, target.model, target.key) == (url, upstream_model, key)
+    assert target.passes_credentials == (key is None)
+
+
+def test_an_alias_wins_over_its_name():
+    models = {"gpt-4o": {"provider": "deepseek", "model": "deepseek-chat"}, "o1": {"provider": "deepseek"}}
+    assert route("gpt-4o", models=models).model == "deepseek-chat"
+    assert route("o1", models=models).model == "o1"
+
+
+@pytest.mark.parametrize("environ", [{}, ALL_KEYS])
+def test_a_home_that_may_have_any_model_is_asked_before_a_provider_without_a_key(environ):
+    """Ollama, too, has models named deepseek-…"""
+    target = route("deepseek-r1:7b", environ=environ, gateway={"default_provider": "ollama"})
+    assert target.upstream.name == ("deepseek" if environ else "ollama")
+
+
+def test_a_home_with_names_of_its_own_is_not_asked_for_anothers():
+    with pytest.raises(Rejection) as caught:
+        route("claude-3-opus", environ={})
+    assert (caught.value.status, caught.value.code) == (401, "no_key_for_provider")
+    assert "providers.anthropic.api_key" in caught.value.message
+
+
+def test_without_any_key_the_call_is_refused_here():
+    with pytest.raises(Rejection) as caught:
+        route("gpt-4o", environ={}, caller=Caller(None, None))
+    assert caught.value.code == "no_key_for_provider"
+
+
+def test_a_configured_key_comes_before_the_clients_and_that_before_the_environments():
+    assert route("gpt-4o").key is None
+    assert route("gpt-4o", caller=Caller(None, None)).key == "sk-OPENAI"
+    assert route("gpt-4o", providers={"openai": {"api_key": "sk-set\n"}}).key == "sk-set"
+
+
+def test_a_server_on_this_machine_wants_no_key():
+    for host in ("127.0.0.1", "localhost", "[::1]"):
+        target = route("local/m", environ={}, providers={"local": {"base_url": f"http://{host}:1/v1"}})
+        assert (target.key, target.passes_credentials) == (None, False)
+    with pytest.raises(Rejection):
+        route("local/m", environ={}, providers={"local": {"base_url": "http://127.0.0.1.evil.test/v1"}})
+
+
+def test_what_can_not_be_translated_is_refused_by_name():
+    with pytest.raises(Rejection) as caught:
+        route("gpt-4o", MESSAGES)
+    assert caught.value.code == "format_not_supported"
+    assert "openai" in caught.value.message
+
+
+def test_endpoints_that_are_not_interpreted_go_home_whatever_their_body_says():
+    assert route("claude-3-opus", FILES).upstream.name == "openai"
+
+
+@pytest.mark.parametrize(
+    "model", ["m" * 256, "../../x", "//evil.test", "a b", "é", "*", "[", "openai/", "/x"]
+)
+def test_no_name_of_a_model_leads_elsewhere(model):
+    assert route(model).origin == "https://api.openai.com"
+
+
+def test_calls_of_a_path_that_names_its_provider_are_never_measured():
+    assert route("gpt-4o").measured
+    endpoint = Endpoint(ApiFormat.CHAT, "openai", "openai", "/v1/chat/completions")
+    assert not route("gpt-4o", endpoint).measured
+    assert not route("gpt-4o", gateway={"measure_non_streaming": False}).measured
+    assert not route("mistral/m", providers={"mistral": {"api_key": "k"}}).measured
+    models = {"m": {"provider": "openai", "measure_non_streaming": False}}
+    assert not route("m", models=models).measured
