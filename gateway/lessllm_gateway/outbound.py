@@ -44,7 +44,7 @@ class Clock:
         del info
         self.marks.setdefault(event, self.now())
 
-    def network(self) -> NetworkMarks:
+    def network(self, route: str) -> NetworkMarks:
         """The connection phases that were seen."""
         connect = self._span("connection.connect_tcp")
         tls = self._span("connection.start_tls")
@@ -52,7 +52,7 @@ class Clock:
         return NetworkMarks(
             tcp_connect_ns=connect,
             tls_ns=tls,
-            connection_reused=None if sending is None or connect is not None else True,
+            connection_reused=None if sending is None or route.startswith("socks") else connect is None,
             round_trip_ns=connect,
         )
 

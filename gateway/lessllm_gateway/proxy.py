@@ -212,7 +212,7 @@ class Call:
             raise cause from error
         finally:
             attempt.end_ns = clock.now()
-            record.network = clock.network()
+            record.network = clock.network(way.route)
 
     def _upstream_request(self, target: Target, way: Way, cross: Crossing) -> httpx.Request:
         self._record.usage_requested = cross.usage_requested
