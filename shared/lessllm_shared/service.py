@@ -5,6 +5,7 @@ configuration is wrong).
 """
 
 import argparse
+import os
 import signal
 import socket
 import sys
@@ -37,7 +38,7 @@ def listen(name: str, host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        reason = error.strerror or error
+        reason = os.strerror(error.errno) if error.errno else error
         fail(name, f"can't listen on {host}:{port}: {reason}; set {name}.port to a free one")
 
 
