@@ -12,8 +12,9 @@ from functools import partial
 import msgspec
 from lessllm_shared import tolerant_json
 from lessllm_shared.record import ApiFormat, EndReason
-from lessllm_shared.sse import EventParser, EventTooLargeError
+from lessllm_shared.sse import Event, EventParser, EventTooLargeError
 from lessllm_shared.streams import stream_reader
+from lessllm_shared.streams.reader import json_object
 
 from lessllm_gateway import transform
 from lessllm_gateway.errors import Rejection
@@ -132,17 +133,24 @@ def assemble(api_format: ApiFormat, stream: bytes) -> bytes:
     assert reader is not None  # noqa: S101 - only formats with a reader are measured
     parser = EventParser()
     try:
-        for event in (*parser.feed(stream), *parser.flush()):
-            reader.add(event)
+        events = (*parser.feed(stream), *parser.flush())
     except EventTooLargeError:
         raise _unusable("an event of its stream was too large") from None
+    for event in events:
+        reader.add(event)
     if reader.error is not None:
-        detail = msgspec.json.encode(reader.error).decode()
+        detail = reader.error.get("message") or msgspec.json.encode(reader.error).decode()
         raise Rejection(502, "upstream_error", f"the upstream reported: {detail}", EndReason.UPSTREAM_ERROR)
     answer = reader.answer()
     if answer is None or not reader.finished:
         raise Rejection(502, "upstream_truncated", "the upstream's answer broke off", EndReason.TRUNCATED)
+    if reader.unknown_events and any(_is_spoilt(event) for event in events):
+        raise _unusable("an event of its stream is not JSON")
     return msgspec.json.encode(answer)
+
+
+def _is_spoilt(event: Event) -> bool:
+    return event.data not in {b"", b"[DONE]"} and json_object(event) is None
 
 
 def _unusable(what: str) -> Rejection:

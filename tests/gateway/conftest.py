@@ -140,7 +140,9 @@ class Gateway:
     async def __call__(self, environ=None, requests=None, **sections) -> httpx.AsyncClient:
         app = await self.app(environ, requests, **sections)
         url = await self._stack.enter_async_context(_serving(app))
-        return await self._stack.enter_async_context(httpx.AsyncClient(base_url=url, trust_env=False, verify=False))
+        return await self._stack.enter_async_context(
+            httpx.AsyncClient(base_url=url, trust_env=False, verify=False)
+        )
 
 
 @pytest.fixture

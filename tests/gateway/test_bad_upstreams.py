@@ -212,6 +212,18 @@ async def test_an_error_event_of_the_upstream_passes_untouched(gateway, upstream
     await expect(response, records, 502, "upstream_error", EndReason.UPSTREAM_ERROR)
 
 
+@pytest.mark.parametrize("spoilt", [b'data: {"choices":[{"del\n\n', b"data: <html>\n\n"])
+async def test_a_measured_answer_with_a_spoilt_event_is_not_passed_off_as_whole(
+    gateway, upstream, records, answer, spoilt
+):
+    events = EVENT + spoilt + b"data: [DONE]\n\n"
+    upstream.answer = answer(events, content_type="text/event-stream")
+    client = await gateway()
+    response = await post(client, CHAT)
+    await expect(response, records, 502, "upstream_invalid_answer", EndReason.UPSTREAM_ERROR)
+    assert (await post(client, STREAM)).content == events
+
+
 async def test_a_redirect_is_not_followed(gateway, upstream, records, answer):
     upstream.answer = answer(b"", "307 Temporary Redirect", location="http://evil.test/?key=sk-CANARY")
     client = await gateway()
