@@ -6,22 +6,20 @@ of its own, and what it and its services say goes to a file of bounded size.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import logging
 import os
 import sys
-from logging.handlers import RotatingFileHandler
 
 from lessllm_shared.config import ConfigError
 
 from lessllm import state
 from lessllm.errors import ServerError
-from lessllm.plan import Overrides, make_plan
+from lessllm.plan import Overrides, Plan, make_plan
 from lessllm.server import serve
-
-_LOG_BYTES = 1024 * 1024  # and one older file of that size
-_log = logging.getLogger("lessllm.server")
+from lessllm.server_log import server_log
 
 
 def main() -> None:
@@ -31,37 +29,35 @@ def main() -> None:
     try:
         plan = make_plan(order["document"], Overrides(**order["overrides"]))
         folder = state.ServerState(plan.database)
-        _log_to_file(folder)
-        asyncio.run(serve(plan, folder, stays=False, on_ready=_report_ready, say=_log.info))
     except (ServerError, ConfigError) as error:
-        _log.error("%s", error)
+        _report({"error": str(error)})
+        return
+    with server_log(folder) as log:
+        _serve(plan, folder, log)
+
+
+def _serve(plan: Plan, folder: state.ServerState, log: logging.Logger) -> None:
+    def on_ready(running: state.Running) -> None:
+        _report({"running": dataclasses.asdict(running)})
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+
+    try:
+        asyncio.run(serve(plan, folder, stays=False, on_ready=on_ready, say=log.info))
+    except ServerError as error:
+        log.error("%s", error)  # noqa: TRY400 - the message says it all
         _report({"error": str(error)})
     except Exception:
-        _log.exception("the server ended by a mistake of ours")
+        log.exception("the server ended by a mistake of ours")
         raise
 
 
-def _report_ready(running: state.Running) -> None:
-    _report({"running": dataclasses.asdict(running)})
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    os.close(nowhere)
-
-
 def _report(answer: dict[str, object]) -> None:
-    try:
+    with contextlib.suppress(BrokenPipeError):  # nobody waits any more
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
-    except BrokenPipeError:  # nobody waits any more
-        _log.warning("nobody waited for the start to end")
-
-
-def _log_to_file(folder: state.ServerState) -> None:
-    handler = RotatingFileHandler(folder.log, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    _log.addHandler(handler)
-    _log.setLevel(logging.INFO)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ Say = Callable[[str], None]
 
 _START_S = 60.0  # a collector may have migrations to do
 _STOP_S = 40.0  # the gateway gives running streams 30 s and its records 5 s
+_STOP_STARTING_S = 3.0  # a service that is not ready yet has nothing to drain
 _POLL_S = 0.05
 _STEADY_S = 60.0  # a service that ran this long is started again with the shortest pause
 _PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -143,11 +144,12 @@ class _Child:
     async def stop(self) -> None:
         process = self._process
         if process is not None and process.returncode is None:
+            patience_s = _STOP_S if self._is_ready else _STOP_STARTING_S
             process.terminate()
             try:
-                await asyncio.wait_for(process.wait(), _STOP_S)
+                await asyncio.wait_for(process.wait(), patience_s)
             except TimeoutError:
-                self._say(f"the {self._service.name} did not stop within {_STOP_S:g} s: killed")
+                self._say(f"the {self._service.name} did not stop within {patience_s:g} s: killed")
                 process.kill()
                 await process.wait()
         await self._end_of_output()

@@ -128,7 +128,7 @@ def test_a_file_that_is_no_configuration_is_refused(tmp_path):
 
 def test_usage_stats_count_every_call(recorded):
     stats = recorded.client.get_usage_stats(days=1)
-    assert stats["total"]["calls"] == 16
+    assert stats["totals"]["calls"] == 16
 
 
 def test_logs_are_exported_by_date_and_model(recorded, tmp_path):

@@ -15,7 +15,6 @@ from lessllm.cli.command import Decorator, Failed, config_option
 from lessllm.collector_alone import collector_alone
 from lessllm.connection import Connection, without_version
 from lessllm.plan import Document, find_document
-from lessllm.screen import note
 from lessllm.state import ServerState
 
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
@@ -58,7 +57,7 @@ def _here(document: Document, settings: ClientSettings) -> Iterator[tuple[str, s
                 raise Failed(f"the server at {server.running.url} records nothing: logging.enabled is false")
             yield server.running.collector_url, server.running.url
     elif database.exists():
-        with collector_alone(document, ServerState(database), note) as url:
+        with collector_alone(document, ServerState(database)) as url:
             yield url, None
     else:
         raise Failed(

@@ -38,8 +38,8 @@ def command(sql: str, form: str, max_rows: int | None, url: str | None, config_f
 
     \b
     Examples:
-      lessllm query "SELECT model, sum(estimated_cost_usd) AS cost_usd FROM api_calls
-                     GROUP BY model ORDER BY cost_usd DESC"
+      lessllm query "SELECT model, sum(estimated_cost_usd) AS cost_usd
+                     FROM api_calls GROUP BY model ORDER BY cost_usd DESC"
       lessllm query "SELECT * FROM api_calls ORDER BY timestamp DESC LIMIT 1"
       lessllm query --format csv - < report.sql > report.csv
     """
