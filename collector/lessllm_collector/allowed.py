@@ -46,23 +46,30 @@ def check_table_function(node: Mapping[str, Any]) -> None:
 def check_type(node: Mapping[str, Any]) -> None:
     """The type of a cast or a constant. Raises Refusal."""
     info = node["type_info"] or {}
-    name = node["id"]
-    if name == "UNBOUND":  # looked up by name when it runs
-        name = info["name"].upper()
-    if name not in TYPES or any(
-        info.get(part) for part in ("alias", "schema", "catalog", "user_type_modifiers")
-    ):
-        written = info.get("alias") or info.get("name") or name
-        raise Refusal(400, "type_not_allowed", f"the type {written} is not allowed")
-    if "child_type" in info:
-        check_type(info["child_type"])
-    for member in info.get("child_types", ()):
-        check_type(member["second"])
+    if node["id"] == "UNBOUND":  # as written, looked up when it runs
+        _check_written_type(info["expr"])
+    elif node["id"] not in TYPES or info.get("alias"):
+        raise _type_refusal(info.get("alias") or node["id"])
 
 
 def folded(name: str) -> str:
     """As DuckDB compares names: ASCII letters only. lower() would also make a k of the Kelvin sign."""
     return name.encode().lower().decode()
+
+
+def _check_written_type(node: Mapping[str, Any]) -> None:
+    """Such as STRUCT(a INTEGER, b DECIMAL(3, 1)[])."""
+    if node["class"] == "CONSTANT":
+        return
+    name = str(node.get("type_name"))
+    if node["class"] != "TYPE" or node["schema"] or node["catalog"] or name.upper() not in TYPES:
+        raise _type_refusal(name)
+    for child in node["children"]:
+        _check_written_type(child)
+
+
+def _type_refusal(name: str) -> Refusal:
+    return Refusal(400, "type_not_allowed", f"the type {name} is not allowed")
 
 
 def _check_name(node: Mapping[str, Any], allowed: frozenset[str], where: str) -> None:

@@ -61,7 +61,10 @@ class _Scope:
 
 
 def judge(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """Returns if `sql` may run. Raises Refusal if not, duckdb.Error if the parser itself fails."""
+    """Returns if `sql` may run. Raises Refusal if not, duckdb.Error if the parser itself fails.
+
+    `connection` is to the database that will run it: the tree's form depends on its storage version.
+    """
     try:
         _Judge().query(_parsed(connection, sql), _Scope())
     except RecursionError:
@@ -106,7 +109,7 @@ class _Judge:
             case "SELECT_NODE":
                 size = self._select(node, scope)
             case "SET_OPERATION_NODE":
-                size = self.query(node["left"], scope) + self.query(node["right"], scope)
+                size = sum((self.query(child, scope) for child in node["children"]), _Size(0, 0))
             case "RECURSIVE_CTE_NODE":
                 first = self.query(node["left"], scope)
                 size = first + self.query(node["right"], scope.with_cte(node["cte_name"], first))
@@ -225,7 +228,7 @@ def _syntax_error(tree: Node, sql: str) -> Refusal:
     if tree["error_type"] == "not implemented" and "SELECT" in message:
         return Refusal(400, "read_only", f"only reading is allowed: {_INSTEAD}")
     if position := tree.get("position"):
-        before = sql.encode()[: int(position)].decode("utf-8", "ignore")
+        before = sql[: int(position)]
         message += f" (line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))})"
     return Refusal(400, "sql_error", message)
 
