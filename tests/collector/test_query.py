@@ -1,0 +1,340 @@
+"""Reading within limits: rows, size, time, memory, number; and that it never writes or holds up who does."""
+
+import asyncio
+import threading
+import time
+
+import duckdb
+import pytest
+from lessllm_collector import query
+from lessllm_collector.errors import Refusal
+from lessllm_collector.query import Question, Readers, ask, bounds, run
+from lessllm_collector.watchdog import Bounds, Watchdog
+from lessllm_shared.config.sections import Query
+
+from .conftest import add, call
+
+# Every statement of the requirements, as it stands there.
+REQUIRED = {
+    "report": """
+    SELECT
+        model,
+        COUNT(*) as calls,
+        SUM(estimated_cost_usd) as total_cost,
+        AVG(estimated_cache_hit_rate) as avg_cache_hit_rate
+    FROM api_calls
+    WHERE timestamp >= '2024-01-01'
+    GROUP BY model
+""",
+    "experiment": """
+    SELECT
+        model,
+        AVG(estimated_ttft_ms) as avg_ttft,
+        AVG(estimated_tpot_ms) as avg_tpot,
+        AVG(estimated_cache_hit_rate) as avg_cache_hit,
+        AVG(estimated_cost_usd) as avg_cost
+    FROM api_calls
+    WHERE timestamp >= '2024-01-01'
+    GROUP BY model
+""",
+    "slow calls": """
+    SELECT
+        request_id,
+        model,
+        estimated_ttft_ms,
+        estimated_tpot_ms,
+        estimated_cache_hit_rate,
+        actual_cache_hit_rate
+    FROM api_calls
+    WHERE estimated_ttft_ms > 5000  -- the slow ones
+    ORDER BY timestamp DESC
+""",
+    "caching": """
+    SELECT
+        model,
+        AVG(estimated_cache_hit_rate) as predicted_hit_rate,
+        AVG(actual_cache_hit_rate) as actual_hit_rate,
+        (AVG(actual_cache_hit_rate) - AVG(estimated_cache_hit_rate)) as hit_rate_diff
+    FROM api_calls
+    WHERE actual_cache_hit_rate IS NOT NULL
+    GROUP BY model
+""",
+    "by day": """
+    SELECT model, date(timestamp) as date,
+           sum(actual_total_tokens) as daily_tokens,
+           avg(estimated_cache_hit_rate) as avg_cache_hit
+    FROM api_calls
+    GROUP BY model, date(timestamp)
+    ORDER BY date DESC
+""",
+}
+NEVER_ENDING = "SELECT count(*) FROM range(1000000000000)"
+# One step over one row, so that no interrupt is noticed in between: 10^8 comparisons.
+DEAF = """
+    SELECT len(list_filter(l, lambda x: list_contains(l, x + 10000)))
+    FROM (SELECT list(i) AS l FROM range(10000) t(i))
+"""
+
+
+@pytest.fixture
+def ended():
+    return []
+
+
+@pytest.fixture
+def readers(store, ended):
+    made = []
+
+    def make(at_once=2, **limits):
+        known = {"timeout_s": 20.0, "grace_s": 20.0}
+        made.append(Readers(store, Watchdog(Bounds(**{**known, **limits}), ended.append), at_once))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def same(value):
+    return value
+
+
+def asking(sql, params=None, max_rows=1000):
+    return lambda connection: ask(connection, Question(sql, params), max_rows)
+
+
+def rows(result):
+    return [tuple(row.values()) for batch in result.batches for row in batch.to_pylist()]
+
+
+async def refusal_of(awaitable):
+    with pytest.raises(Refusal) as refusal:
+        await awaitable
+    return refusal.value
+
+
+@pytest.mark.parametrize("sql", REQUIRED.values(), ids=REQUIRED)
+async def test_every_statement_of_the_requirements_runs(readers, sql):
+    result = await readers().read(asking(sql), same)
+    assert not result.truncated
+    assert len(rows(result)) == (
+        0 if "5000" in sql else 3 if "calls," in sql or "avg_ttft" in sql else len(rows(result))
+    )
+
+
+async def test_a_report_has_the_right_figures(readers):
+    sql = "SELECT model, count(*) n, sum(actual_total_tokens) FROM api_calls GROUP BY 1 ORDER BY n DESC, 1"
+    result = await readers().read(asking(sql), same)
+    assert rows(result) == [("gpt-4o", 3, 2021), ("mine", 1, 1012), (None, 1, None)]
+    assert result.types == ("VARCHAR", "BIGINT", "HUGEINT")
+    assert result.elapsed_ms > 0
+
+
+@pytest.mark.parametrize(
+    ("sql", "params", "expected"),
+    [
+        ("SELECT count(*) FROM api_calls WHERE model = ?", ["gpt-4o"], 3),
+        (
+            "SELECT count(*) FROM api_calls WHERE model = $m AND status_code = $s",
+            {"m": "gpt-4o", "s": 200},
+            3,
+        ),
+        ("SELECT count(*) FROM api_calls WHERE list_contains($models, model)", {"models": ["mine", "x"]}, 1),
+        ("SELECT count(*) FROM api_calls WHERE timestamp >= ?", ["2026-11-01T14:00:00Z"], 3),
+        ("SELECT ?", ["'; DROP VIEW api_calls; --"], "'; DROP VIEW api_calls; --"),
+        ("SELECT ?", [None], None),
+    ],
+)
+async def test_parameters_are_values(readers, sql, params, expected):
+    assert rows(await readers().read(asking(sql, params), same)) == [(expected,)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "params", "code", "words"),
+    [
+        ("SELECT modle FROM api_calls", None, "sql_error", '"model"'),
+        ("SELECT CAST('x' AS INT)", None, "sql_error", "Could not convert"),
+        (
+            "SELECT i / (CASE WHEN i < 50000 THEN 'x' ELSE '1' END)::INT FROM range(9) t(i)",
+            None,
+            "sql_error",
+            "'x'",
+        ),
+        ("SELECT ?", None, "sql_error", "Values were not provided"),
+        ("SELECT ?", [1, 2], "sql_error", "excess parameters"),
+        ("SELECT $a", {"b": 1}, "sql_error", "not provided"),
+        ("SELECT ?", [2**200], "sql_error", "too large"),
+        ("SELECT * FROM internal.calls", None, "unknown_table", "internal.calls"),
+    ],
+)
+async def test_mistakes_are_explained(readers, sql, params, code, words):
+    refusal = await refusal_of(readers().read(asking(sql, params), same))
+    assert (refusal.status, refusal.code) == (400, code)
+    assert words in refusal.message and "LINE 1" not in refusal.message
+
+
+async def test_more_rows_than_asked_for_are_cut_off(readers):
+    for wanted, there, truncated in ((10, 10, False), (10, 11, True), (5000, 5001, True), (1, 100_000, True)):
+        result = await readers().read(asking(f"FROM range({there})", max_rows=wanted), same)
+        assert len(rows(result)) == wanted
+        assert result.truncated is truncated
+    result = await readers().read(
+        lambda connection: ask(connection, Question("FROM range(100)", max_rows=3), 1000), same
+    )
+    assert (len(rows(result)), result.truncated) == (3, True)
+
+
+async def test_no_rows_are_a_result_with_columns(readers):
+    result = await readers().read(asking("SELECT model FROM api_calls WHERE false"), same)
+    assert (result.schema.names, rows(result), result.truncated) == (["model"], [], False)
+
+
+async def test_a_result_that_is_too_large_is_cut_off(readers, monkeypatch):
+    monkeypatch.setattr(query, "MAX_RESULT_BYTES", 100_000)
+    sql = "SELECT 'x' || i || string_agg('y', '') FROM range(1000) t(i), range(10000) GROUP BY i"
+    result = await readers().read(asking(sql), same)
+    assert result.truncated
+    assert 1 <= len(rows(result)) <= 10
+
+
+async def test_a_query_that_takes_too_long_is_stopped(readers, ended):
+    start = time.monotonic()
+    refusal = await refusal_of(readers(timeout_s=0.2).read(asking(NEVER_ENDING), same))
+    assert (refusal.status, refusal.code) == (422, "query_timeout")
+    assert time.monotonic() - start < 5
+    assert ended == []
+
+
+async def test_a_result_that_comes_too_slowly_is_stopped(readers):
+    sql = "SELECT i FROM range(1000000000000) t(i) WHERE i % 100000000 = 1"
+    refusal = await refusal_of(readers(timeout_s=0.3).read(asking(sql), same))
+    assert refusal.code == "query_timeout"
+
+
+async def test_the_process_ends_when_a_query_outlives_its_interrupt(readers, ended):
+    with pytest.raises(Refusal):
+        await readers(timeout_s=0.05, grace_s=0.05).read(asking(DEAF), same)
+    assert "did not stop 0.05 s after" in ended[0]
+
+
+async def test_the_process_ends_when_queries_make_it_too_large(readers, ended):
+    await refusal_of(readers(soft_bytes=1, hard_bytes=1).read(asking(NEVER_ENDING), same))
+    assert ended[0].startswith("queries made this process")
+
+
+async def test_queries_are_stopped_before_the_process_is_too_large(readers, ended):
+    refusal = await refusal_of(readers(soft_bytes=1).read(asking(NEVER_ENDING), same))
+    assert (refusal.status, refusal.code, ended) == (422, "query_memory", [])
+
+
+async def test_more_memory_than_the_limit_is_refused(readers):
+    sql = "WITH RECURSIVE t(s) AS (SELECT 'x' UNION ALL SELECT s || s FROM t) SELECT length(s) FROM t"
+    refusal = await refusal_of(readers().read(asking(sql), same))
+    assert refusal.code == "query_memory"
+    assert "memory_limit" in refusal.message
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO internal.deliveries VALUES ('x', 1, now())",
+        "CREATE TABLE x (a INT)",
+        "UPDATE internal.calls SET model = 'x'",
+        "SELECT * FROM read_text('/etc/hostname')",
+        "COPY (SELECT 1) TO '/tmp/x.csv'",
+        "SET memory_limit = '10GB'",
+    ],
+)
+async def test_without_the_guard_it_could_still_not_write_or_read_files(readers, sql):
+    await refusal_of(readers().read(lambda connection: run(connection, sql, None, 10), same))
+
+
+async def test_as_many_as_allowed_run_at_once_and_others_wait(readers):
+    pool, both = readers(at_once=2), threading.Barrier(2, timeout=10)
+    running, most = [], []
+
+    def job(connection):
+        running.append(connection)
+        most.append(len(running))
+        both.wait()  # passes only if two run at once
+        running.remove(connection)
+        both.wait()
+
+    await asyncio.gather(*(pool.read(job, same) for _ in range(6)))
+    assert (max(most), len(most)) == (2, 6)
+
+
+async def test_who_waits_too_long_or_finds_too_many_waiting_is_told_so(readers, monkeypatch):
+    monkeypatch.setattr(query, "MAX_WAIT_S", 0.05)
+    pool, release = readers(at_once=1), threading.Event()
+    first = asyncio.create_task(pool.read(lambda _: release.wait(10), same))
+    await asyncio.sleep(0)
+    refusal = await refusal_of(pool.read(asking("SELECT 1"), same))
+    assert (refusal.status, refusal.code) == (503, "busy")
+    monkeypatch.setattr(query, "MAX_WAITING", 0)
+    assert (await refusal_of(pool.read(asking("SELECT 1"), same))).code == "busy"
+    release.set()
+    await first
+    await pool.read(asking("SELECT 1"), same)
+
+
+async def test_who_leaves_gives_the_place_back_when_the_query_has_ended(readers):
+    pool, release = readers(at_once=1), threading.Event()
+    leaving = asyncio.create_task(pool.read(lambda _: release.wait(10), same))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    release.set()
+    assert rows(await pool.read(asking("SELECT 1"), same)) == [(1,)]
+
+
+async def test_a_slow_query_holds_up_neither_the_writer_nor_the_loop(readers, store):
+    pool = readers(timeout_s=3)
+    slow = [asyncio.create_task(refusal_of(pool.read(asking(NEVER_ENDING), same))) for _ in range(2)]
+    await asyncio.sleep(0)
+    written = 0
+    while not all(task.done() for task in slow):
+        await asyncio.to_thread(add, store, [call(written) for _ in range(10)])
+        written += 1
+    assert {(await task).code for task in slow} == {"query_timeout"}
+    assert written > 5
+    counted = await pool.read(asking("SELECT count(*) FROM api_calls"), same)
+    assert rows(counted) == [(5 + 10 * written,)]
+
+
+async def test_a_reader_sees_one_moment(readers, store):
+    def job(connection):
+        before = connection.execute("SELECT count(*) FROM api_calls").fetchone()
+        add(store, [call(9)])
+        return before, connection.execute("SELECT count(*) FROM api_calls").fetchone()
+
+    assert await readers().read(job, same) == ((5,), (5,))
+
+
+async def test_a_fatal_error_of_the_database_ends_the_process(readers, ended):
+    def job(connection):
+        del connection
+        raise duckdb.FatalException("FATAL Error: invalidated")
+
+    with pytest.raises(duckdb.FatalException):
+        await readers().read(job, same)
+    assert ended == ["the database failed: FATAL Error: invalidated"]
+
+
+async def test_a_fault_of_the_database_is_no_mistake_of_the_user(readers):
+    def job(connection):
+        del connection
+        raise duckdb.IOException("IO Error: disk")
+
+    refusal = await refusal_of(readers().read(job, same))
+    assert (refusal.status, refusal.code) == (500, "query_failed")
+
+
+@pytest.mark.parametrize(
+    ("limit", "soft_bytes"),
+    [("1GiB", 2 * 2**30 + 2**29), ("512 MB", 2 * 512 * 10**6 + 2**29), ("1.5GB", 3 * 10**9 + 2**29)],
+)
+def test_memory_is_bounded_by_the_configured_limit(limit, soft_bytes):
+    found = bounds(Query(memory_limit=limit, timeout_s=7))
+    assert (found.soft_bytes, found.hard_bytes, found.timeout_s) == (soft_bytes, soft_bytes + 2**30, 7)
