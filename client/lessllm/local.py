@@ -8,8 +8,10 @@ import dataclasses
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 import httpx
 
@@ -85,23 +87,33 @@ def _start(folder: state.ServerState, plan: Plan) -> LocalServer:
         state.wait_for(
             lambda: not folder.is_taken() and lease.try_shared(), _STOP_S, "the server before this one hangs"
         )
-        return LocalServer(folder, _launch(plan, folder), lease)
-    except BaseException:  # Ctrl-C too: a server without users stops by itself
+        return LocalServer(folder, _launch(plan, folder, lease), lease)
+    except BaseException:  # Ctrl-C too: a server without users stops by itself, and we see it go
         lease.close()
+        state.wait_for(
+            lambda: not folder.is_taken() or folder.in_use_by_others(), _STOP_S, "the local server hangs"
+        )
         raise
 
 
-def _launch(plan: Plan, folder: state.ServerState) -> state.Running:
+def _launch(plan: Plan, folder: state.ServerState, lease: state.Lock) -> state.Running:
     order = {"document": dict(plan.document), "overrides": dataclasses.asdict(plan.overrides)}
-    launched = subprocess.run(  # our own module; its output ends when the server is ready
+    with subprocess.Popen(  # our own module; its output ends when the server is ready, or gone
         [sys.executable, "-P", "-m", "lessllm.background"],
-        input=json.dumps(order, default=str),
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        check=False,
         start_new_session=True,
-    )
-    answer = json.loads(launched.stdout or "{}")
+    ) as launched:
+        stdin, stdout = cast("IO[str]", launched.stdin), cast("IO[str]", launched.stdout)
+        try:
+            with suppress(BrokenPipeError), stdin:  # it died: its output tells, or its log
+                stdin.write(json.dumps(order, default=str))
+            answer = json.loads(stdout.read() or "{}")
+        except BaseException:
+            lease.close()
+            stdout.read()
+            raise
     if "running" in answer:
         return state.Running(**answer["running"])
     raise ServerError(answer.get("error") or f"the local server ended before it was ready, see {folder.log}")

@@ -170,17 +170,18 @@ class Client:
             url = without_version(settings.server.url)
             connection = Connection(collector_url=settings.server.collector_url, gateway_url=url, api_key=key)
             session = Session(url, connection, None)
-        else:
-            # Who configured nothing takes the server that runs, whatever its configuration.
-            server = local.find(settings.logging.db_path.resolve()) if self._document is None else None
-            if server is None:
-                plan = plan or make_plan(document, self._overrides)
-                server = local.find_or_start(plan)
-            session = _local_session(server, key)
-        try:
             self._apply_switches(session, plan)
-        except LessLLMError:
-            session.close()
+            return session
+        # Who configured nothing takes the server that runs, whatever its configuration.
+        server = local.find(settings.logging.db_path.resolve()) if self._document is None else None
+        if server is None:
+            plan = plan or make_plan(document, self._overrides)
+            server = local.find_or_start(plan)
+        try:
+            session = _local_session(server, key)
+            self._apply_switches(session, plan)
+        except BaseException:  # Ctrl-C too ends the use of a server that nobody knows of yet
+            server.release()
             raise
         return session
 

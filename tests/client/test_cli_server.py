@@ -9,6 +9,8 @@ import subprocess
 import httpx
 import pytest
 import yaml
+from lessllm.cli import server as cli_server
+from lessllm.plan import Overrides, make_plan
 from lessllm.state import ServerState
 
 FREE = ("--port", "0", "--collector-port", "0")
@@ -74,14 +76,21 @@ def test_it_says_where_it_is_and_which_way_each_provider_goes_and_ends_in_order(
     assert not ServerState(tmp_path / "lessllm.duckdb").is_taken()
 
 
-def test_on_this_machine_alone_or_with_keys_there_is_nothing_to_warn_of(lessllm_command, tmp_path):
-    (tmp_path / "lessllm.yaml").write_text("auth: {keys: [{name: a, key: k}]}\nlogging: {enabled: false}")
-    with server(lessllm_command, "--port", "0", "--host", "0.0.0.0") as process:
-        assert "nothing is recorded" in banner(process)
-        process.terminate()
-        _, err = process.communicate(timeout=30)
-    assert process.returncode == 0
-    assert "warning" not in err
+@pytest.mark.parametrize(
+    ("host", "keys", "warns"),
+    [
+        ("127.0.0.1", [], False),
+        ("::1", [], False),
+        ("localhost", [], False),
+        ("0.0.0.0", [{"name": "a", "key": "k"}], False),
+        ("0.0.0.0", [], True),
+        ("::", [], True),
+        ("gateway.example", [], True),
+    ],
+)
+def test_it_warns_if_others_than_this_machine_can_use_the_keys(host, keys, warns):
+    plan = make_plan({"gateway": {"host": host}, "auth": {"keys": keys}}, Overrides())
+    assert len(list(cli_server._warnings(plan))) == warns
 
 
 def test_a_port_that_is_taken_is_named(run):

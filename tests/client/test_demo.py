@@ -1,16 +1,18 @@
 """`lessllm demo`: its workload, and the whole of it end to end."""
 
-import os
+import json
 import re
 import signal
 import subprocess
+import time
 from collections import Counter
+from contextlib import contextmanager
 from itertools import pairwise
 
 import httpx
 import pytest
-from lessllm.demo.stage import stage
 from lessllm.demo.workload import make_lanes
+from lessllm.state import all_running
 
 
 def test_the_workload_has_as_many_calls_as_wanted_and_is_the_same_for_the_same_seed():
@@ -35,20 +37,6 @@ def test_conversations_grow_and_begin_alike():
         assert len(after.body["messages"]) == len(before.body["messages"]) + 2
 
 
-def test_nothing_of_a_demo_lands_in_a_real_database(tmp_path, monkeypatch):
-    monkeypatch.setenv("LESSLLM_LOGGING__DB_PATH", str(tmp_path / "real.duckdb"))
-    monkeypatch.setenv("OPENAI_BASE_URL", "http://real.example")
-    before = dict(os.environ)
-    (tmp_path / "demo").mkdir()
-    with stage(tmp_path / "demo", is_temporary=True, seed=0) as staged:
-        assert staged.database == tmp_path / "demo" / "lessllm.duckdb"
-        assert httpx.get(f"{staged.gateway_url}/healthz", trust_env=False).status_code == 200
-    assert dict(os.environ) == before
-    assert not (tmp_path / "real.duckdb").exists()
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{staged.gateway_url}/healthz", trust_env=False)
-
-
 def test_the_demo_shows_what_was_learnt_and_leaves_nothing(terminal, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     result = terminal("demo", "--calls", "16", columns=100)
@@ -70,24 +58,52 @@ def test_the_demo_shows_what_was_learnt_and_leaves_nothing(terminal, tmp_path, m
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_kept_it_runs_until_a_signal_and_its_database_stays(lessllm_command, tmp_path, run, number):
-    command = [lessllm_command, "demo", "--calls", "2", "--keep", "kept"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        url = None
-        for line in process.stdout:
-            if found := re.search(r"lessllm calls --url (\S+)", line):
-                url = found[1]
-            if line.startswith("The database stays"):
-                break
-        assert len(run("calls", "--url", url).out.splitlines()) == 4
-        process.send_signal(number)
-        process.communicate(timeout=30)
-    assert process.returncode == {signal.SIGINT: 0, signal.SIGTERM: 143}[number]
+def test_kept_it_runs_until_ctrl_c_and_its_database_stays(lessllm_command, tmp_path, run, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("LESSLLM_LOGGING__DB_PATH", str(tmp_path / "real.duckdb"))
+        with started(lessllm_command, "demo", "--calls", "2", "--keep", "kept") as process:
+            shown = list(
+                iter(process.stdout.readline, f"The database stays: {tmp_path}/kept/lessllm.duckdb\n")
+            )
+            url = re.search(r"lessllm calls --url (\S+)", "".join(shown))[1]
+            assert len(json.loads(run("calls", "--url", url, "--json").out)) == 2
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
+    assert process.returncode == 0
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/healthz", trust_env=False)
     assert (tmp_path / "kept" / "lessllm.duckdb").exists()
+    assert not (tmp_path / "real.duckdb").exists()
 
     again = run("demo", "--keep", "kept")
     assert again.code == 1
     assert "is there already; name another folder" in again.err
+
+
+def test_stopped_in_the_middle_it_takes_everything_along(lessllm_command, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+    def servers():
+        folders = tmp_path.glob("lessllm-demo-*")
+        return [one for folder in folders for one in all_running({"XDG_STATE_HOME": str(folder)})]
+
+    with started(lessllm_command, "demo") as process:
+        while not (found := servers()):
+            time.sleep(0.05)
+        process.terminate()
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{found[0].url}/healthz", trust_env=False)
+
+
+@contextmanager
+def started(*command):
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()

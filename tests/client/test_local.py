@@ -124,6 +124,11 @@ def test_processes_share_one_server_which_ends_with_the_last_of_them(configurati
         assert refused.startswith("ServerError: a LessLLM server with another configuration is in use")
         assert f"process {running.pid}" in refused
 
+        # After a fork, the child goes on with the server, and its end is not the parent's.
+        child = "os.fork() or [lessllm.query('SELECT 2 AS a'), lessllm.shutdown(), os._exit(7)]"
+        assert first(f"os.waitstatus_to_exitcode(os.waitpid({child}, 0)[1])") == 7
+        assert first("lessllm.query('SELECT 1 AS a')") == [{"a": 1}]
+
         first.leave()
         assert second("lessllm.query('SELECT 1 AS a')") == [{"a": 1}]
         second.kill()
@@ -132,47 +137,30 @@ def test_processes_share_one_server_which_ends_with_the_last_of_them(configurati
     assert not answers(running.collector_url)
 
 
-def test_after_a_fork_both_go_on_and_the_server_ends_with_the_later_one(configuration, folder):
-    with puppet() as parent:
-        parent(f"lessllm.configure({configuration})")
-        assert parent("lessllm.query('SELECT 1 AS a')") == [{"a": 1}]
-        child = "(pid := os.fork()) or [lessllm.query('SELECT 2 AS a'), lessllm.shutdown(), os._exit(7)]"
-        status = parent(f"os.waitstatus_to_exitcode(os.waitpid([{child}][0], 0)[1])")
-        assert status == 7
-        assert parent("lessllm.query('SELECT 3 AS a')") == [{"a": 3}]
-        parent.leave()
-    assert not folder.is_taken()
-
-
-def test_a_service_that_dies_is_started_again_and_a_killed_supervisor_takes_both_along(configuration, folder):
+def test_a_service_that_dies_is_started_again_and_a_dead_server_is_replaced(configuration, folder):
     with client(configuration) as local:
-        running = folder.running()
-        services = children_of(running.pid)
-        assert set(services) == {"collector", "gateway"}
+        first = folder.running()
+        local.configure(configuration)  # nothing changed
+        assert folder.running() == first
 
+        services = children_of(first.pid)
+        assert set(services) == {"collector", "gateway"}
         os.kill(services["collector"], signal.SIGKILL)
-        eventually(lambda: not answers(running.collector_url))
-        eventually(lambda: answers(running.collector_url))
+        eventually(lambda: not answers(first.collector_url))
+        eventually(lambda: answers(first.collector_url))
         assert local.query("SELECT 1 AS a") == [{"a": 1}]
         log = folder.log.read_text()
         assert "the collector was ended by SIGKILL; starting it again in 0.5 s" in log
 
-        os.kill(running.pid, signal.SIGKILL)
-        eventually(lambda: not answers(running.url) and not answers(running.collector_url))
+        os.kill(first.pid, signal.SIGKILL)  # the supervisor: its services go with it
+        eventually(lambda: not answers(first.url) and not answers(first.collector_url))
         assert local.query("SELECT 1 AS a") == [{"a": 1}]  # by a new server
-        assert folder.running() != running
-
-
-def test_configured_again_the_same_server_stays_and_another_configuration_replaces_it(configuration, folder):
-    with client(configuration) as local:
-        first = folder.running()
-        local.configure(configuration)
-        assert folder.running() == first
-        local.configure({**configuration, "pool": {"keepalive_s": 5}})
         second = folder.running()
         assert second.pid != first.pid
-        assert not answers(first.url)
-        assert answers(second.url)
+
+        local.configure({**configuration, "pool": {"keepalive_s": 5}})
+        assert folder.running().pid != second.pid
+        assert not answers(second.url)
         local.shutdown()
         assert not folder.is_taken()
 
