@@ -82,3 +82,13 @@ def test_an_empty_client_key_is_refused():
 def test_the_environment_wins_over_the_document(monkeypatch):
     monkeypatch.setenv("LESSLLM_GATEWAY__PORT", "9000")
     assert load(ClientSettings, {"gateway": {"port": 8500}}).gateway.port == 9000
+
+
+def test_mistakes_of_all_kinds_are_named_together_and_each_once():
+    document = {
+        "porxy": {},
+        "providers": {"openai": {"api_key": "${NOT_SET}", "base_url": "ftp://x"}},
+        "gateway": {"prot": 1},
+    }
+    keys = [line.partition(":")[0] for line in problem(GatewaySettings, document).splitlines()]
+    assert sorted(keys) == ["gateway.prot", "porxy", "providers.openai.api_key", "providers.openai.base_url"]

@@ -128,11 +128,15 @@ def load(
     ]
     own = {name: value for name, value in document.items() if name in settings.model_fields}
     expanded = _expand(own, (), environ, problems)
-    if not problems:
-        try:
-            return settings(**expanded)
-        except ValidationError as error:
-            problems += [_describe(settings, detail) for detail in error.errors(include_input=False)]
+    named = {problem.partition(":")[0] for problem in problems}  # an unset variable is no value too
+    try:
+        loaded = settings(**expanded)
+    except ValidationError as error:
+        described = (_describe(settings, detail) for detail in error.errors(include_input=False))
+        problems += [problem for problem in described if problem.partition(":")[0] not in named]
+    else:
+        if not problems:
+            return loaded
     raise ConfigError("\n".join(problems))
 
 
