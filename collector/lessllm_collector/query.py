@@ -114,8 +114,8 @@ class Readers:
 
 def bounds(limits: Query) -> Bounds:
     """What the configuration says. Some operators were seen to take twice DuckDB's memory_limit."""
-    soft_bytes = 2 * _bytes(limits.memory_limit) + 512 * 1024**2
-    return Bounds(limits.timeout_s, soft_bytes=soft_bytes, hard_bytes=soft_bytes + 1024**3)
+    growth_bytes = 2 * _bytes(limits.memory_limit) + 512 * 1024**2
+    return Bounds(limits.timeout_s, growth_bytes=growth_bytes, total_bytes=growth_bytes + 1024**3)
 
 
 def ask(connection: duckdb.DuckDBPyConnection, question: Question, max_rows: int) -> Result:

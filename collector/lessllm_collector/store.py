@@ -50,14 +50,17 @@ def _prepare(connection: duckdb.DuckDBPyConnection, limits: Query) -> None:
         f'{column.generated} AS "{column.name}"' if column.generated else f'"{column.name}"'
         for column in COLUMNS
     )
+    connection.begin()  # one commit for all: each waits for the disk
     connection.execute(f"CREATE OR REPLACE VIEW main.api_calls AS SELECT {columns} FROM internal.calls")  # noqa: S608 - our own names
     for column in COLUMNS:
         comment = column.comment.replace("'", "''")
         connection.execute(f"COMMENT ON COLUMN main.api_calls.\"{column.name}\" IS '{comment}'")
+    connection.commit()
     for setting in (
         "TimeZone = 'UTC'",  # else date(timestamp) would follow the machine
         f"memory_limit = '{limits.memory_limit}'",
         f"threads = {limits.threads}",
+        "allocator_background_threads = true",  # else what a query took stays with the process for long
         "python_enable_replacements = false",
         "enable_external_access = false",
         "lock_configuration = true",

@@ -24,6 +24,8 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 log = logging.getLogger(__name__)
 
+Limit = Literal["time", "memory"]
+
 
 @dataclass(frozen=True)
 class Bounds:
@@ -31,8 +33,8 @@ class Bounds:
 
     timeout_s: float
     grace_s: float = 10.0  # from the interrupt to the end of the process
-    soft_bytes: int | None = None  # of the whole process: every query is interrupted
-    hard_bytes: int | None = None  # the process ends
+    growth_bytes: int | None = None  # of the process since a query began: the query is interrupted
+    total_bytes: int | None = None  # of the process: it ends
 
 
 @dataclass
@@ -41,7 +43,8 @@ class Watch:
 
     connection: duckdb.DuckDBPyConnection
     deadline: float
-    exceeded: Literal["time", "memory"] | None = None
+    began_bytes: int  # what an earlier query took is given back only after a while
+    exceeded: Limit | None = None
 
 
 class Watchdog:
@@ -63,7 +66,7 @@ class Watchdog:
     @contextmanager
     def watching(self, connection: duckdb.DuckDBPyConnection) -> Iterator[Watch]:
         """What runs on `connection` inside the block is bounded."""
-        watch = Watch(connection, self._clock() + self._bounds.timeout_s)
+        watch = Watch(connection, self._clock() + self._bounds.timeout_s, resident_bytes() or 0)
         with self._changed:
             self._watched.append(watch)
             if self._thread is None:
@@ -84,25 +87,29 @@ class Watchdog:
             time.sleep(_TICK_S)
 
     def _look(self) -> None:
-        now, memory_bytes = self._clock(), resident_bytes()
+        now, memory_bytes = self._clock(), resident_bytes() or 0
         bounds = self._bounds
-        if _above(memory_bytes, bounds.hard_bytes):
+        if bounds.total_bytes is not None and memory_bytes > bounds.total_bytes:
             self.end_process(
-                f"queries made this process {_mb(memory_bytes)} large: it ends, to be started again"
+                f"queries made this process {memory_bytes / 1e6:,.0f} MB large: it ends, to be started again"
             )
-        too_large = _above(memory_bytes, bounds.soft_bytes)
         for watch in self._watched:
             if now > watch.deadline + bounds.grace_s:
                 self.end_process(
-                    f"a query did not stop {bounds.grace_s:g} s after it was interrupted: this process ends,"
-                    " to be started again"
+                    f"a query did not stop {bounds.grace_s:g} s after it was interrupted:"
+                    " this process ends, to be started again"
                 )
-            if too_large or now > watch.deadline:
-                watch.exceeded = watch.exceeded or ("memory" if too_large else "time")
+            watch.exceeded = watch.exceeded or self._exceeded(watch, now, memory_bytes)
             if watch.exceeded:
                 # At every look, not once: an interrupt between two statements is forgotten.
                 with suppress(duckdb.Error):
                     watch.connection.interrupt()
+
+    def _exceeded(self, watch: Watch, now: float, memory_bytes: int) -> Limit | None:
+        growth_bytes = self._bounds.growth_bytes
+        if growth_bytes is not None and memory_bytes - watch.began_bytes > growth_bytes:
+            return "memory"
+        return "time" if now > watch.deadline else None
 
 
 def end_process(reason: str) -> NoReturn:
@@ -119,11 +126,3 @@ def resident_bytes() -> int | None:
         return int(_STATM.read_text("ascii").split()[1]) * _PAGE_BYTES
     except OSError:
         return None
-
-
-def _above(value: int | None, bound: int | None) -> bool:
-    return value is not None and bound is not None and value > bound
-
-
-def _mb(size_bytes: int | None) -> str:
-    return f"{(size_bytes or 0) / 1e6:,.0f} MB"
