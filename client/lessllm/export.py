@@ -3,6 +3,7 @@
 It is written beside its place, synced, and moved there in one step.
 """
 
+import errno
 import os
 import secrets
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ def save(
     Raises OSError if the file can't be written, and what Connection raises; either leaves no file behind.
     """
     target = Path(filepath)
+    if target.exists() and not target.is_file():  # a device would be replaced by a file
+        raise FileExistsError(errno.EEXIST, "it is there, and is no file", str(target))
     received_bytes = 0
     with connection.export(filters) as (rows, pieces):
         progress(0, rows)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from lessllm import __version__, cli
@@ -122,3 +123,9 @@ def test_a_signal_ends_a_command_that_waits_quietly(lessllm_command, stub, numbe
         out, err = process.communicate(timeout=10)
     assert (process.returncode, out, err.strip()) == (code, b"", b"")
     assert os.listdir() == []  # noqa: PTH208 - the working folder
+
+
+def test_a_full_disk_is_said_in_one_line(lessllm_command):
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run([lessllm_command, "--help"], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, ended.stderr) == (1, b"lessllm: [Errno 28] No space left on device\n")

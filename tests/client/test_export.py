@@ -68,9 +68,12 @@ def test_a_place_that_cant_be_written_is_an_os_error(stub, connection, tmp_path)
     with pytest.raises(FileNotFoundError):
         save(connection, tmp_path / "nowhere" / "a.parquet", {}, ignore)
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError, match="folder"):
-        save(connection, tmp_path / "folder", {}, ignore)
-    assert names(tmp_path) == ["folder"]
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("folder", "pipe"):
+        with pytest.raises(FileExistsError, match="is no file"):
+            save(connection, tmp_path / name, {}, ignore)
+    assert sorted(names(tmp_path)) == ["folder", "pipe"]
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_the_file_may_be_read_by_whom_the_users_umask_lets(stub, connection, tmp_path):

@@ -93,9 +93,11 @@ def _run() -> int:
     except click.ClickException as error:
         _complain(error)
         return error.exit_code
-    except BrokenPipeError:
-        # Whoever read our output has enough. Python flushes once more at its end: let that go nowhere.
+    except OSError as error:
+        # What is left of the output can't be written; Python flushes it once more: let that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # else whoever read it has enough
+            _complain(click.ClickException(str(error)))
         return 1
     return code if isinstance(code, int) else 0
 
