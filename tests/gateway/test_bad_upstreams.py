@@ -1,6 +1,7 @@
 """Upstreams that fail in every way: the client hears of it, the record says it, the next call works."""
 
 import asyncio
+import contextlib
 import gzip
 import json
 import socket
@@ -351,3 +352,57 @@ async def test_after_all_that_the_next_call_works(gateway, upstream, records, an
         await records.one()
     upstream.answer = answer(COMPLETION)
     assert (await post(client)).content == COMPLETION
+
+
+@contextlib.asynccontextmanager
+async def proxy_that(answers: bytes | None):
+    """A proxy that answers the first bytes it gets, and then closes; None: it stays silent."""
+
+    async def serve(reader, writer):
+        await reader.read(1024)
+        if answers is None:
+            await reader.read()
+        else:
+            writer.write(answers)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "answers", "status", "code"),
+    [
+        ("http", b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", 502, "proxy_error"),
+        ("http", b"HTTP/1.1 403 Forbidden\r\n\r\n", 502, "proxy_error"),
+        ("socks5", b"\x05\xff", 502, "proxy_error"),
+        ("socks5", b"\x05\x00\x05\x05\x00\x01\x00\x00\x00\x00\x00\x00", 502, "proxy_error"),
+        ("socks5", b"HTTP/1.1 400 Bad Request\r\n\r\n", 502, "proxy_error"),
+        ("socks5", None, 504, "proxy_timeout"),
+        ("socks4", b"\x00\x5b\x00\x00\x00\x00\x00\x00", 502, "proxy_error"),
+    ],
+)
+async def test_a_proxy_that_refuses_or_stays_silent_is_named(gateway, records, scheme, answers, status, code):
+    async with proxy_that(answers) as address:
+        name = "http_proxy" if scheme == "http" else "socks_proxy"
+        client = await gateway(
+            providers={"openai": {"base_url": "https://192.0.2.1/v1"}},
+            proxy={name: f"{scheme}://{address}", "trust_env": False},
+            timeouts={"connect_s": 0.3},
+        )
+        response = await post(client)
+    await expect(response, records, status, code, EndReason.PROXY_ERROR)
+    assert f"{scheme}://{address}" in response.json()["error"]["message"]
+
+
+async def test_a_call_that_finds_no_free_connection_in_time_is_a_503(gateway, upstream, records):
+    upstream.answer = silent
+    client = await gateway(pool={"max_connections": 1}, timeouts={"connect_s": 0.2})
+    first = asyncio.create_task(post(client))
+    async with asyncio.timeout(5):
+        await upstream.asked.wait()
+    await expect(await post(client), records, 503, "pool_exhausted", EndReason.CONNECT_ERROR)
+    first.cancel()
+    assert (await records.one()).end_reason is EndReason.CLIENT_CANCELLED

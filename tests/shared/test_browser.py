@@ -48,7 +48,16 @@ async def test_a_known_host_name_passes_whatever_its_port(host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.test", "localhost.evil.test", "127.0.0.1.evil.test:80", "", "[::1].evil.test", "[::2]", "::1"],
+    [
+        "0.0.0.0:8000",
+        "evil.test",
+        "localhost.evil.test",
+        "127.0.0.1.evil.test:80",
+        "",
+        "[::1].evil.test",
+        "[::2]",
+        "::1",
+    ],
 )
 async def test_an_unknown_host_name_is_refused_because_dns_can_be_rebound(host: str) -> None:
     status, body = await ask(host=host)
