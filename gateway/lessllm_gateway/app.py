@@ -29,6 +29,7 @@ from lessllm_gateway.relay import Send
 from lessllm_gateway.routing import Router
 
 DRAIN_S = 5.0
+SETTLE_S = 0.5
 REQUESTS_BYTES = 512 * 1024 * 1024  # for the bodies of all calls under way; four of the largest always fit
 OWN_PATHS = frozenset(("/healthz", "/readyz", "/metrics", "/flush", "/routes", "/openapi.json", "/docs"))
 
@@ -62,13 +63,12 @@ def create_app(settings: GatewaySettings) -> AsgiApp:
             await asyncio.wait([task])
 
     own = FastAPI(title="LessLLM gateway", lifespan=lifespan)
-    _add_own_endpoints(own, router, outbound, delivery, outbox)
+    proxy = Proxy(settings, Rules(hosts), router, outbound, recorder, requests)
+    _add_own_endpoints(own, proxy, delivery, outbox)
     RECORDS_PENDING.set_function(lambda: outbox.pending)
     RECORDS_BUFFER_USED_BYTES.set_function(lambda: records.used_bytes)
     REQUESTS_HELD_BYTES.set_function(lambda: requests.used_bytes)
-    return _by_path(
-        BrowserGuard(own, hosts), Proxy(settings, Rules(hosts), router, outbound, recorder, requests)
-    )
+    return _by_path(BrowserGuard(own, hosts), proxy)
 
 
 def _by_path(own: AsgiApp, proxy: AsgiApp) -> AsgiApp:
@@ -79,9 +79,7 @@ def _by_path(own: AsgiApp, proxy: AsgiApp) -> AsgiApp:
     return app
 
 
-def _add_own_endpoints(
-    app: FastAPI, router: Router, outbound: Outbound, delivery: Delivery, outbox: Outbox
-) -> None:
+def _add_own_endpoints(app: FastAPI, proxy: Proxy, delivery: Delivery, outbox: Outbox) -> None:
     @app.get("/healthz")
     def healthz() -> dict[str, str]:
         """The process answers."""
@@ -100,6 +98,7 @@ def _add_own_endpoints(
     @app.post("/flush")
     async def flush(timeout_s: float = 10.0) -> JSONResponse:
         """Wait until every call so far is in the database."""
+        await proxy.settled(SETTLE_S)
         flushed = await delivery.drain(min(timeout_s, 60.0))
         return JSONResponse({"flushed": flushed, "pending": outbox.pending})
 
@@ -110,11 +109,11 @@ def _add_own_endpoints(
             "providers": {
                 name: {
                     "base_url": str(upstream.base),
-                    "route": outbound.way(upstream, upstream.base.origin).route,
+                    "route": proxy.outbound.way(upstream, upstream.base.origin).route,
                     "key": (upstream.configured_key and "configured")
                     or (upstream.environment_key and "environment")
                     or "client",
                 }
-                for name, upstream in router.upstreams.items()
+                for name, upstream in proxy.router.upstreams.items()
             }
         }

@@ -5,6 +5,7 @@ the call gets a record that says how it ended.
 """
 
 import asyncio
+import contextlib
 import logging
 import traceback
 
@@ -53,16 +54,29 @@ class Proxy:
         self.outbound = outbound
         self.recorder = recorder
         self.requests = requests  # what request bodies and answers on hold may take
+        self._open: set[Call] = set()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handle one request, and record it whatever happens."""
         call = Call(self, scope, receive, send)
+        self._open.add(call)
         OPEN_CALLS.inc()
         try:
             await call.run()
         finally:
             OPEN_CALLS.dec()
+            self._open.remove(call)
             call.finish()
+
+    async def settled(self, deadline_s: float) -> None:
+        """Wait until every call whose client has its last byte is recorded.
+
+        The record follows within milliseconds, but for a client that does not take that byte.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                while any(call.is_answered for call in self._open):  # noqa: ASYNC110 - nothing on the call's path
+                    await asyncio.sleep(0.001)
 
 
 class Call:
@@ -111,6 +125,11 @@ class Call:
                     500, "gateway_error", "the gateway failed; its log says why", EndReason.GATEWAY_ERROR
                 )
             )
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the client's last byte is sent, or being sent."""
+        return self._relay.finished
 
     def finish(self) -> None:
         """Hand the record over. Afterwards the call holds no memory."""

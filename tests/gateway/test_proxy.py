@@ -260,3 +260,27 @@ async def test_sessions_and_tags_are_recorded_and_not_sent_on(gateway, upstream,
     record = await records.one()
     assert (record.session_id, record.user_id, record.tags) == ("s1", "ann", {"team": "a", "run": "7"})
     assert b"x-lessllm" not in upstream.requests[0]
+
+
+async def test_a_call_is_settled_only_when_its_record_is_there(gateway, records):
+    app = await gateway.app()
+    settling = []
+    recorded = []
+
+    async def settle():
+        await app.settled(5)
+        recorded.append(len(records.all))
+
+    async def send(message):
+        if message["type"] == "http.response.body":
+            settling.append(asyncio.create_task(settle()))
+            await asyncio.sleep(0.01)  # the client has its last byte, and nothing is recorded yet
+            assert recorded == []
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    path = {"path": "/", "raw_path": b"/", "query_string": b""}
+    await app({"type": "http", "method": "GET", "headers": [], "client": None, **path}, receive, send)
+    await settling[0]
+    assert recorded == [1]
