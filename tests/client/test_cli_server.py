@@ -70,7 +70,7 @@ def test_it_says_where_it_is_and_which_way_each_provider_goes_and_ends_in_order(
         out, err = process.communicate(timeout=30)
     assert process.returncode == 0
     assert out == ""
-    warning, stopping = err.splitlines()
+    warning, *_, stopping = err.splitlines()  # between them: what services have to say
     assert warning.startswith("warning: the gateway listens on 0.0.0.0 and asks for no key")
     assert stopping.startswith("stopping")
     assert not ServerState(tmp_path / "lessllm.duckdb").is_taken()
