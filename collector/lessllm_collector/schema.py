@@ -81,7 +81,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     # how it ended
     _seen("status_code", "USMALLINT", "HTTP status that the client got. NULL: it left before."),
-    _seen(
+    Column(
         "end_reason",
         "VARCHAR",
         "complete, truncated, client_cancelled, upstream_error, upstream_timeout, connect_error, proxy_error, rejected or gateway_error.",

@@ -15,6 +15,8 @@ from typing import Any, NoReturn, TypeVar
 from lessllm_shared.config import ConfigError, load, read_document
 from lessllm_shared.config.load import Settings, parse_document
 
+_LAST_S = 2
+
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
@@ -45,10 +47,17 @@ def listen(name: str, host: str, port: int) -> socket.socket:
 def end_on_signals() -> None:
     """SIGTERM and SIGINT end the process with exit code 0.
 
-    uvicorn catches them while it runs, stops in order, and then lets them have their own effect.
+    uvicorn catches them while it runs, stops in order, and then lets them have their own effect. An exit
+    that is raised in a callback of the interpreter's own gets lost: then the alarm ends the process.
     """
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+
+    def end(*_: object) -> None:
+        signal.alarm(_LAST_S)
+        sys.exit(0)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
+        signal.signal(number, end)
 
 
 def fail(name: str, reason: str, *, exit_code: int = 1) -> NoReturn:

@@ -161,6 +161,27 @@ def test_phases_and_overhead_add_up():
     assert row["connection_reused"] is False and row["proxy_handshake_ms"] is None
 
 
+@pytest.mark.parametrize(
+    ("last", "ended"),
+    [
+        (b"data: [DONE]\n\n", "complete"),
+        (_event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}), "complete"),
+        (b"", "truncated"),
+        (_event({"error": {"message": "overloaded", "code": "server_error"}}), "upstream_error"),
+    ],
+)
+def test_a_stream_that_the_gateway_saw_whole_says_itself_how_it_ended(last, ended):
+    record = _stream([(1, _delta(content="a")), (9, last)])
+    row = _row(record)
+    assert row["end_reason"] == ended
+    assert record_of(row).end_reason is EndReason.COMPLETE  # what the gateway saw is kept
+
+
+def test_a_stream_that_was_cut_in_the_record_is_not_called_truncated():
+    record = _stream([(1, _delta(content="a"))], response_body_bytes=10**6)
+    assert _row(record)["end_reason"] == "complete"
+
+
 def test_a_client_that_blocks_between_two_reads_takes_no_time_from_the_gateway():
     # 5 ms are left after the upstream's last byte; 25 ms lie between reads.
     row = _row(_plain({}, client_blocked_ns=30 * MS))

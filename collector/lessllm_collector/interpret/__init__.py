@@ -13,6 +13,7 @@ from lessllm_shared.tolerant_json import dumps
 
 from lessllm_collector.interpret.answer import (
     Answer,
+    end_reason,
     error_of,
     finish_reason,
     read_answer,
@@ -45,6 +46,7 @@ def derive(record: CallRecord, prices: Prices) -> dict[str, Any]:
 def _derived(record: CallRecord, prices: Prices) -> tuple[dict[str, Any], str | None]:
     blank: dict[str, Any] = {**dict.fromkeys(_DERIVED), "interpreter_version": INTERPRETER_VERSION}
     blank["error_code"], blank["error_message"] = record.error_code, record.error_message
+    blank["end_reason"] = record.end_reason.value
     try:
         answer = read_answer(record)
         usage = usage_of(answer.value)
@@ -62,6 +64,7 @@ def _derived(record: CallRecord, prices: Prices) -> tuple[dict[str, Any], str | 
 def _answer_columns(record: CallRecord, answer: Answer) -> dict[str, Any]:
     code, message = (None, None) if answer.error is None else error_of(answer.error)
     return {
+        "end_reason": end_reason(record, answer).value,
         "error_code": record.error_code or code,
         "error_message": record.error_message or message,
         "upstream_request_id": upstream_request_id(record),

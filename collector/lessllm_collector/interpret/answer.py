@@ -7,7 +7,7 @@ the time of the network read that completed it. Never raises on a body.
 from dataclasses import dataclass, field
 from typing import Any
 
-from lessllm_shared.record import CallRecord
+from lessllm_shared.record import CallRecord, EndReason
 from lessllm_shared.sse import Event, EventParser, EventTooLargeError
 from lessllm_shared.streams import Brings, StreamReader, stream_reader
 from lessllm_shared.tolerant_json import dumps, loads
@@ -53,6 +53,18 @@ def header(record: CallRecord, name: str) -> str | None:
 def response_model(value: Any) -> str | None:
     """The model that an answer names."""
     return text_at(value, ("model",)) or text_at(value, ("modelVersion",))
+
+
+def end_reason(record: CallRecord, answer: Answer) -> EndReason:
+    """How the call ended: the gateway saw the connection, here is what was said over it."""
+    whole = len(record.response_body) >= record.response_body_bytes
+    if record.end_reason is not EndReason.COMPLETE or not answer.streamed or not whole:
+        return record.end_reason
+    if answer.error is not None:
+        return EndReason.UPSTREAM_ERROR
+    # Some servers leave the terminator out, and say at the last choice that they are done.
+    ended = answer.finished or finish_reason(answer.value) is not None
+    return EndReason.COMPLETE if ended else EndReason.TRUNCATED
 
 
 def finish_reason(value: Any) -> str | None:

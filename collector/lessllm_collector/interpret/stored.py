@@ -15,7 +15,7 @@ _SAME = (
     *("method", "endpoint", "model", "streaming", "provider", "upstream_model", "upstream_url"),
     *("upstream_streaming", "route", "status_code", "request_body_bytes", "response_body_bytes"),
 )
-_ENUMS = ("api_format", "upstream_format", "end_reason")
+_ENUMS = ("api_format", "upstream_format")
 _BLOBS = ("request_body", "upstream_request_body", "response_body", "client_response_body")
 _JSON = ("attempts", "request_headers", "response_headers", "tags")
 _MARKS = (
@@ -23,7 +23,7 @@ _MARKS = (
     *("upstream_end_ns", "end_ns", "read_ns", "read_bytes", "client_blocked_ns", "prior_attempts_ns"),
     *("network", "usage_requested"),
 )
-_ERRORS = ("error_code", "error_message")  # what the gateway observed: those columns are derived
+_OBSERVED = ("end_reason", "error_code", "error_message")  # by the gateway: those columns are derived
 
 
 def seen(record: CallRecord) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def seen(record: CallRecord) -> dict[str, Any]:
         row[name] = dumps(value) if value else None
     marks = {name: value for name in _MARKS if (value := getattr(record, name)) is not None}
     marks.update(
-        {f"gateway_{name}": value for name in _ERRORS if (value := getattr(record, name)) is not None}
+        {f"gateway_{name}": value for name in _OBSERVED if (value := getattr(record, name)) is not None}
     )
     row["clock_marks"] = dumps(marks)
     row["timestamp"] = record.t0_unix_ns // 1000
@@ -52,7 +52,7 @@ def record_of(row: Mapping[str, Any]) -> CallRecord:
     fields.update({name: msgspec.json.decode(row[name]) for name in _JSON if row[name] is not None})
     marks = msgspec.json.decode(row["clock_marks"])
     fields.update({name: marks[name] for name in _MARKS if name in marks})
-    fields.update({name: marks.get(f"gateway_{name}") for name in _ERRORS})
+    fields.update({name: marks.get(f"gateway_{name}") for name in _OBSERVED})
     # NULL is the default, also of bodies, which are bytes.
     present = {name: value for name, value in fields.items() if value is not None}
     return msgspec.convert(present, CallRecord, builtin_types=(bytes,))
