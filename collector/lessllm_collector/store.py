@@ -4,6 +4,7 @@ What users query is the view `api_calls`; the tables behind it are in a schema o
 access is off and the configuration locked for every cursor: no SQL reaches a file or changes a limit.
 """
 
+import threading
 from pathlib import Path
 
 import duckdb
@@ -23,6 +24,8 @@ class Store:
     def __init__(self, path: Path, limits: Query) -> None:
         """Raises StoreError."""
         self.path = path
+        # Set by who writes when the database can't take a commit: queries share its memory, and end.
+        self.give_way = threading.Event()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = duckdb.connect(str(path), config={"storage_compatibility_version": "latest"})

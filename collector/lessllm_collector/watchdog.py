@@ -51,14 +51,12 @@ class Watchdog:
     """Owns the thread, which starts with the first query. `end_process` must not return."""
 
     def __init__(
-        self,
-        bounds: Bounds,
-        end_process: Callable[[str], object],
-        clock: Callable[[], float] = time.monotonic,
+        self, bounds: Bounds, end_process: Callable[[str], object], give_way: threading.Event
     ) -> None:
-        self._bounds = bounds
+        """When `give_way` is set, every query is interrupted and it is cleared."""
         self.end_process = end_process
-        self._clock = clock
+        self._bounds = bounds
+        self._give_way = give_way
         self._changed = threading.Condition()
         self._watched: list[Watch] = []
         self._thread: threading.Thread | None = None
@@ -66,7 +64,7 @@ class Watchdog:
     @contextmanager
     def watching(self, connection: duckdb.DuckDBPyConnection) -> Iterator[Watch]:
         """What runs on `connection` inside the block is bounded."""
-        watch = Watch(connection, self._clock() + self._bounds.timeout_s, resident_bytes() or 0)
+        watch = Watch(connection, time.monotonic() + self._bounds.timeout_s, resident_bytes() or 0)
         with self._changed:
             self._watched.append(watch)
             if self._thread is None:
@@ -87,19 +85,22 @@ class Watchdog:
             time.sleep(_TICK_S)
 
     def _look(self) -> None:
-        now, memory_bytes = self._clock(), resident_bytes() or 0
+        now, memory_bytes = time.monotonic(), resident_bytes() or 0
         bounds = self._bounds
         if bounds.total_bytes is not None and memory_bytes > bounds.total_bytes:
             self.end_process(
                 f"queries made this process {memory_bytes / 1e6:,.0f} MB large: it ends, to be started again"
             )
+        give_way = self._give_way.is_set()
+        self._give_way.clear()
         for watch in self._watched:
             if now > watch.deadline + bounds.grace_s:
                 self.end_process(
                     f"a query did not stop {bounds.grace_s:g} s after it was interrupted:"
                     " this process ends, to be started again"
                 )
-            watch.exceeded = watch.exceeded or self._exceeded(watch, now, memory_bytes)
+            if not watch.exceeded:
+                watch.exceeded = "memory" if give_way else self._exceeded(watch, now, memory_bytes)
             if watch.exceeded:
                 # At every look, not once: an interrupt between two statements is forgotten.
                 with suppress(duckdb.Error):

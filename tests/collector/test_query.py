@@ -71,10 +71,10 @@ REQUIRED = {
 }
 NEVER_ENDING = "SELECT count(*) FROM range(1000000000000)"
 LARGE = "SELECT count(*) FROM (SELECT i, count(*) FROM range(1000000000) t(i) GROUP BY i)"
-# One step over one row, so that no interrupt is noticed in between: 10^8 comparisons.
+# One step over one row, so that no interrupt is noticed in between: 2.5 * 10^9 comparisons.
 DEAF = """
-    SELECT len(list_filter(l, lambda x: list_contains(l, x + 10000)))
-    FROM (SELECT list(i) AS l FROM range(10000) t(i))
+    SELECT len(list_filter(l, lambda x: list_contains(l, x + 50000)))
+    FROM (SELECT list(i) AS l FROM range(50000) t(i))
 """
 
 
@@ -89,7 +89,9 @@ def readers(store, ended):
 
     def make(at_once=2, **limits):
         known = {"timeout_s": 20.0, "grace_s": 20.0}
-        made.append(Readers(store, Watchdog(Bounds(**{**known, **limits}), ended.append), at_once))
+        made.append(
+            Readers(store, Watchdog(Bounds(**{**known, **limits}), ended.append, store.give_way), at_once)
+        )
         return made[-1]
 
     yield make
@@ -227,6 +229,18 @@ async def test_the_process_ends_when_queries_make_it_too_large(readers, ended):
 async def test_queries_are_stopped_before_the_process_is_too_large(readers, ended):
     refusal = await refusal_of(readers(growth_bytes=10_000_000).read(asking(LARGE), same))
     assert (refusal.status, refusal.code, ended) == (422, "query_memory", [])
+
+
+async def test_queries_give_way_to_the_writer_when_it_is_short_of_memory(readers, store, ended):
+    pool = readers()
+    running = [asyncio.create_task(refusal_of(pool.read(asking(NEVER_ENDING), same))) for _ in range(2)]
+    while not all(task.done() for task in running):
+        store.give_way.set()
+        await asyncio.sleep(0.05)
+    assert {(await task).code for task in running} == {"query_memory"}
+    assert ended == []
+    store.give_way.clear()
+    await pool.read(asking("SELECT 1"), same)
 
 
 async def test_what_an_earlier_query_took_is_not_held_against_the_next(readers):
