@@ -106,11 +106,14 @@ def test_a_failing_upstream_is_told_and_recorded(call, body, simulate, status, e
     assert row["error_message"]
 
 
-@pytest.mark.parametrize("simulate", ["half_stream", "error_in_stream"])
-def test_a_stream_that_fails_ends_with_an_error_and_the_row_has_it(call, simulate):
+@pytest.mark.parametrize(
+    ("simulate", "end_reason"), [("half_stream", "truncated"), ("error_in_stream", "upstream_error")]
+)
+def test_a_stream_that_fails_ends_with_an_error_and_the_row_has_it(call, simulate, end_reason):
     answer, row = call(BODIES["stream"], headers={**KEY, "x-simulate": simulate})
     *_, last = answer.text.rstrip().split("\n\n")
     told = json.loads(last.removeprefix("data: "))["error"]
+    assert row["end_reason"] == end_reason
     assert row["error_code"] in {told["code"], told["type"]}
     assert row["error_message"] == told["message"]
 

@@ -4,9 +4,11 @@ Every case is run against the upstream itself and through the gateway, sync and 
 must be equal. By default plain calls are streamed upstream, to be measured: nobody may notice.
 """
 
+import httpx
 import openai
 import pytest
 from e2e.sdk import Case, async_outcome, outcome
+from prometheus_client.parser import text_string_to_metric_families
 
 CHAT, RESPONSES = "chat.completions.create", "responses.create"
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -116,6 +118,23 @@ async def test_the_async_sdk_gets_what_it_gets_without_the_gateway(urls, case):
     direct, through = [await _async_outcome(url, case) for url in urls]
     assert direct["status"] == case.status
     assert through == direct
+
+
+@pytest.mark.parametrize("upstream", ["aimock", "simulator"], indirect=True)
+def test_every_call_that_the_gateway_counted_is_a_whole_row(upstreams, upstream):
+    services = upstreams(*upstream)
+    assert _outcome(services.gateway.url, BOTH[0])["status"] == 200
+    rows = services.rows("SELECT end_reason, interpreter_error FROM api_calls")
+    assert len(rows) == _counted(services.gateway.url)
+    assert {row["end_reason"] for row in rows} <= {"complete", "upstream_error"}  # no SDK left early
+    assert {row["interpreter_error"] for row in rows} == {None}
+
+
+def _counted(url):
+    """Calls, as the gateway's metrics have them."""
+    families = text_string_to_metric_families(httpx.get(f"{url}/metrics").text)
+    (samples,) = (family.samples for family in families if family.name == "lessllm_gateway_calls")
+    return sum(sample.value for sample in samples if sample.name == "lessllm_gateway_calls_total")
 
 
 def _outcome(url, case):
