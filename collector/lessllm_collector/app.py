@@ -32,7 +32,9 @@ class Intake:
     def __init__(self, socket: zmq.asyncio.Socket, store: Store, prices: Prices, switches: Switches) -> None:
         inbox = Inbox()
         self._receiver = Receiver(socket, Ledger(store.committed()), inbox)
-        self.writer = Writer(store.cursor(), inbox, prices, switches, self._receiver.committed)
+        self.writer = Writer(
+            store.cursor(), inbox, prices, switches, self._receiver.committed, store.give_way
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -42,14 +42,19 @@ class Writer:
         prices: Prices,
         switches: Switches,
         committed: Committed,
+        give_way: threading.Event,
     ) -> None:
-        """`committed(gateway_id, last_seq)` is called on the writer's thread after each commit."""
+        """`committed(gateway_id, last_seq)` is called on the writer's thread after each commit.
+
+        `give_way` is set while a commit lacks the memory that queries hold.
+        """
         self.trouble: str | None = None  # why commits fail at the moment
         self._connection = connection
         self._inbox = inbox
         self._prices = prices
         self._switches = switches
         self._committed = committed
+        self._give_way = give_way
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="writer")
 
@@ -134,10 +139,13 @@ class Writer:
             raise
         except duckdb.Error as error:
             metrics.COMMITS_FAILED.inc()
+            if isinstance(error, duckdb.OutOfMemoryException):
+                self._give_way.set()
             if self.trouble is None:
                 log.error("records can't be committed, nothing is acknowledged until they can: %s", error)  # noqa: TRY400 - the place is known, the reason is the message
             self.trouble = str(error).splitlines()[0]
             return False
+        self._give_way.clear()
         if self.trouble is not None:
             log.warning("records are committed again")
             self.trouble = None

@@ -54,7 +54,9 @@ class Running:
         self.inbox = Inbox()
         self.switches = Switches(debug_mode=False, enable_cache_analysis=True)
         acknowledge = lambda gateway_id, last: self.acks.append((gateway_id, last))  # noqa: E731
-        self.writer = Writer(self.store.cursor(), self.inbox, PRICES, self.switches, acknowledge)
+        self.writer = Writer(
+            self.store.cursor(), self.inbox, PRICES, self.switches, acknowledge, self.store.give_way
+        )
         self.writer.start()
 
     async def ask(self, sql):
@@ -131,6 +133,23 @@ async def test_while_the_database_takes_nothing_nothing_is_acknowledged_and_then
     assert len(failures) == 2
     assert running.acks == [("g", 1)]
     assert running.writer.trouble is None
+
+
+async def test_a_commit_that_lacks_memory_asks_queries_to_give_way_until_it_succeeds(running, monkeypatch):
+    insert, asked = rows.insert, []
+
+    def short(connection, some):
+        asked.append(running.store.give_way.is_set())
+        if len(asked) < 2:
+            raise duckdb.OutOfMemoryException("failed to allocate")
+        insert(connection, some)
+
+    monkeypatch.setattr(rows, "insert", short)
+    monkeypatch.setattr("lessllm_collector.writer.RETRY_S", 0.01)
+    await running.inbox.put(_batch(1, _record()))
+    assert await running.ask("SELECT count(*) FROM api_calls") == [(1,)]
+    assert asked == [False, True]
+    assert not running.store.give_way.is_set()
 
 
 async def test_stopped_while_the_database_takes_nothing_it_acknowledges_nothing(tmp_path, monkeypatch):
