@@ -217,7 +217,7 @@ async def test_a_result_that_comes_too_slowly_is_stopped(readers):
 
 async def test_the_process_ends_when_a_query_outlives_its_interrupt(readers, ended):
     with suppress(Refusal):  # it may come to its end all the same
-        await readers(timeout_s=0.05, grace_s=0.05).read(asking(DEAF), same)
+        await readers(timeout_s=1, grace_s=0.05).read(asking(DEAF), same)  # its deaf step takes seconds
     assert "did not stop 0.05 s after" in ended[0]
 
 
