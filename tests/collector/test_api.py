@@ -211,6 +211,14 @@ async def test_a_reanalysis_is_started(client, reanalysis):
     error(await client.post("/reanalyze", content=b"{}"), 415, "unsupported_media_type")
 
 
+async def test_at_its_end_the_app_waits_for_what_runs(client_for):
+    client = client_for()
+    app = client._transport.app
+    async with app.router.lifespan_context(app):
+        assert (await client.post("/query", json={"sql": "SELECT 1"})).is_success
+    error(await client.post("/query", json={"sql": "SELECT 1"}), 500, "internal_error")
+
+
 async def test_other_paths_and_methods_are_errors_of_the_same_form(client):
     error(await client.get("/nowhere"), 404, "not_found")
     error(await client.get("/query"), 405, "method_not_allowed")

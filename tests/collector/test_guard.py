@@ -239,6 +239,29 @@ def test_a_refusal_names_what_is_wrong_and_the_nearest_right(connection):
     assert "start with SELECT" in refused(connection, "UPDATE api_calls SET model = 1").message
 
 
+@pytest.mark.parametrize(
+    ("known", "unknown", "code"),
+    [
+        ('"SELECT_NODE"', '"NEW_NODE"', "not_allowed"),
+        ('"EMPTY"', '"NEW_REF"', "not_allowed"),
+        ('"FUNCTION"', '"NEW_EXPRESSION"', "not_allowed"),
+        ('"ORDER_MODIFIER"', '"NEW_MODIFIER"', "not_allowed"),
+        ('"INTEGER"', '"NEW_TYPE"', "type_not_allowed"),
+    ],
+)
+def test_what_a_newer_parser_might_make_is_refused(connection, known, unknown, code):
+    class Newer:
+        def execute(self, sql, params):
+            (self.tree,) = connection.execute(sql, params).fetchone()
+            return self
+
+        def fetchone(self):
+            assert known in self.tree
+            return (self.tree.replace(known, unknown),)
+
+    assert refused(Newer(), "SELECT abs(1) ORDER BY 1").code == code
+
+
 def test_every_allowed_name_exists(connection):
     rows = connection.execute("SELECT function_name FROM duckdb_functions()").fetchall()
     known = {name.lower() for (name,) in rows}
