@@ -10,8 +10,12 @@ from lessllm_collector.errors import Refusal
 from lessllm_collector.filters import METRICS, Filter
 from lessllm_collector.formats import records
 from lessllm_collector.query import run
+from lessllm_collector.schema import VIEW_COLUMNS
 
 _METRICS = ", ".join(f'"{name}"' for name in METRICS)
+_OTHERS = ", ".join(sql for name, sql in VIEW_COLUMNS.items() if name not in METRICS)
+# Found by any other condition, DuckDB would unpack the bodies of 2,048 neighbours at once.
+_BY_ROWID = "FROM internal.calls WHERE rowid = ?"
 
 
 def latest(
@@ -45,18 +49,13 @@ def whole(connection: duckdb.DuckDBPyConnection, request_id: str) -> dict[str, A
 
     Raises Refusal.
     """
-    plain = run(
-        connection,
-        f"SELECT {_METRICS} FROM main.api_calls WHERE request_id = ? LIMIT 1",  # noqa: S608 - our own names
-        [request_id],
-        1,
-    )
-    if not plain.batches:
+    row = connection.execute(
+        "SELECT rowid FROM internal.calls WHERE request_id = ? LIMIT 1", [request_id]
+    ).fetchone()
+    if row is None:
         raise _unknown(request_id)
-    rest = connection.execute(
-        f"SELECT * EXCLUDE ({_METRICS}) FROM main.api_calls WHERE request_id = ? LIMIT 1",  # noqa: S608 - our own names
-        [request_id],
-    ).to_arrow_table()
+    plain = run(connection, f"SELECT {_METRICS} {_BY_ROWID}", [row[0]], 1)
+    rest = connection.execute(f"SELECT {_OTHERS} {_BY_ROWID}", [row[0]]).to_arrow_table()
     bodies = {name: _embedded(value) for name, value in rest.to_pylist()[0].items()}
     return {**records(plain)[0], **bodies}
 

@@ -6,6 +6,7 @@ Changes are additive: a new column is added here and gets a migration (migration
 DuckDB's own generated columns can't hold TRY(…), which a body that is not UTF-8 needs.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 INTERPRETER_VERSION = 1  # raised whenever a derived column's meaning or computation changes
@@ -306,3 +307,9 @@ COLUMNS: tuple[Column, ...] = (
 
 STORED: tuple[Column, ...] = tuple(column for column in COLUMNS if column.generated is None)
 STORED_NAMES: tuple[str, ...] = tuple(column.name for column in STORED)
+
+# The view's columns over internal.calls, as SQL
+VIEW_COLUMNS: Mapping[str, str] = {
+    column.name: f'{column.generated} AS "{column.name}"' if column.generated else f'"{column.name}"'
+    for column in COLUMNS
+}

@@ -4,6 +4,7 @@ What users query is the view `api_calls`; the tables behind it are in a schema o
 access is off and the configuration locked for every cursor: no SQL reaches a file or changes a limit.
 """
 
+import logging
 import threading
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import duckdb
 from lessllm_shared.config.sections import Query
 
 from lessllm_collector.migrations import TooNewError, migrate
-from lessllm_collector.schema import COLUMNS
+from lessllm_collector.schema import COLUMNS, VIEW_COLUMNS
+
+log = logging.getLogger(__name__)
 
 
 class StoreError(Exception):
@@ -43,16 +46,18 @@ class Store:
 
     def close(self) -> None:
         """Write everything into the one file, and let go of it."""
-        self._database.execute("CHECKPOINT")
+        try:
+            self._database.execute("CHECKPOINT")
+        except duckdb.Error as error:
+            log.warning(
+                "what was committed stays in %s.wal until the next start: %s", self.path, _first(error)
+            )
         self._database.close()
 
 
 def _prepare(connection: duckdb.DuckDBPyConnection, limits: Query) -> None:
     migrate(connection)
-    columns = ", ".join(
-        f'{column.generated} AS "{column.name}"' if column.generated else f'"{column.name}"'
-        for column in COLUMNS
-    )
+    columns = ", ".join(VIEW_COLUMNS.values())
     connection.begin()  # one commit for all: each waits for the disk
     connection.execute(f"CREATE OR REPLACE VIEW main.api_calls AS SELECT {columns} FROM internal.calls")  # noqa: S608 - our own names
     for column in COLUMNS:
@@ -79,4 +84,8 @@ def _explain(path: Path, error: Exception) -> str:
         return f"{path}: in use by {by}: stop it, or set logging.db_path to another file"
     if "not a valid DuckDB database" in text:
         return f"{path}: is not a DuckDB file: move it away, or set logging.db_path to another file"
-    return f"{path}: can't be opened: {text.splitlines()[0]}"
+    return f"{path}: can't be opened: {_first(error)}"
+
+
+def _first(error: Exception) -> str:
+    return str(error).partition("\n")[0]

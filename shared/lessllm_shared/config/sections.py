@@ -124,7 +124,9 @@ class Query(Section):
 
     timeout_s: Seconds = 30
     max_rows: Annotated[int, Field(ge=1)] = 100_000
-    memory_limit: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?\s?(MB|GB|MiB|GiB)$")] = "1GiB"
+    memory_limit: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?\s?(MB|GB|MiB|GiB)$")] = (
+        "4GiB"  # a bound, not a reservation: DuckDB unpacks 2,048 bodies at once, however large
+    )
     threads: Annotated[int, Field(ge=1)] = 2
 
 
