@@ -29,7 +29,7 @@ from lessllm_gateway.relay import Send
 from lessllm_gateway.routing import Router
 
 DRAIN_S = 5.0
-SETTLE_S = 0.5
+SETTLE_S = 0.25
 REQUESTS_BYTES = 512 * 1024 * 1024  # for the bodies of all calls under way; four of the largest always fit
 OWN_PATHS = frozenset(("/healthz", "/readyz", "/metrics", "/flush", "/routes", "/openapi.json", "/docs"))
 

@@ -69,13 +69,14 @@ class Proxy:
             call.finish()
 
     async def settled(self, deadline_s: float) -> None:
-        """Wait until every call whose client has its last byte is recorded.
+        """Wait for the records of calls whose answer has begun: the client may have read it to its end.
 
-        The record follows within milliseconds, but for a client that does not take that byte.
+        Those records follow within milliseconds. A stream that goes on is not waited for any longer.
         """
+        begun = [call for call in self._open if call.has_begun]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
-                while any(call.is_answered for call in self._open):  # noqa: ASYNC110 - nothing on the call's path
+                while not self._open.isdisjoint(begun):  # noqa: ASYNC110 - nothing on the calls' path
                     await asyncio.sleep(0.001)
 
 
@@ -127,9 +128,9 @@ class Call:
             )
 
     @property
-    def is_answered(self) -> bool:
-        """Whether the client's last byte is sent, or being sent."""
-        return self._relay.finished
+    def has_begun(self) -> bool:
+        """Whether the client has been told a status."""
+        return self._relay.started
 
     def finish(self) -> None:
         """Hand the record over. Afterwards the call holds no memory."""

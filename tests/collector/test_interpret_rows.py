@@ -177,6 +177,16 @@ def test_a_stream_that_the_gateway_saw_whole_says_itself_how_it_ended(last, ende
     assert record_of(row).end_reason is EndReason.COMPLETE  # what the gateway saw is kept
 
 
+def test_a_client_that_leaves_at_a_streams_terminator_has_its_whole_answer():
+    left = {"end_reason": EndReason.CLIENT_CANCELLED, "error_code": "client_disconnected"}
+    begun, end = (1, _delta(content="a")), (9, b"data: [DONE]\n\n")
+    columns = ("end_reason", "error_code")
+    row = _row(_stream([begun, end], **left))
+    assert tuple(row[name] for name in columns) == ("complete", None)
+    row = _row(_stream([begun], **left))
+    assert tuple(row[name] for name in columns) == ("client_cancelled", "client_disconnected")
+
+
 def test_a_stream_that_was_cut_in_the_record_is_not_called_truncated():
     record = _stream([(1, _delta(content="a"))], response_body_bytes=10**6)
     assert _row(record)["end_reason"] == "complete"

@@ -63,10 +63,13 @@ def _derived(record: CallRecord, prices: Prices) -> tuple[dict[str, Any], str | 
 
 def _answer_columns(record: CallRecord, answer: Answer) -> dict[str, Any]:
     code, message = (None, None) if answer.error is None else error_of(answer.error)
+    reason = end_reason(record, answer)
+    if reason is record.end_reason:  # else the gateway's error goes with what it took for the end
+        code, message = record.error_code or code, record.error_message or message
     return {
-        "end_reason": end_reason(record, answer).value,
-        "error_code": record.error_code or code,
-        "error_message": record.error_message or message,
+        "end_reason": reason.value,
+        "error_code": code,
+        "error_message": message,
         "upstream_request_id": upstream_request_id(record),
         "finish_reason": finish_reason(answer.value),
         "decoded_response": answer.text,

@@ -58,7 +58,11 @@ def response_model(value: Any) -> str | None:
 def end_reason(record: CallRecord, answer: Answer) -> EndReason:
     """How the call ended: the gateway saw the connection, here is what was said over it."""
     whole = len(record.response_body) >= record.response_body_bytes
-    if record.end_reason is not EndReason.COMPLETE or not answer.streamed or not whole:
+    if not answer.streamed or not whole:
+        return record.end_reason
+    # Who asked for a stream may leave at its terminator, as OpenAI's SDK does, before the connection's end.
+    left_at_the_end = record.end_reason is EndReason.CLIENT_CANCELLED and record.streaming and answer.finished
+    if record.end_reason is not EndReason.COMPLETE and not left_at_the_end:
         return record.end_reason
     if answer.error is not None:
         return EndReason.UPSTREAM_ERROR
