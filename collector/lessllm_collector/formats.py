@@ -78,7 +78,7 @@ def _json(result: Result) -> Iterator[bytes]:
 
 def _csv(result: Result) -> Iterator[bytes]:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")  # RFC 4180
+    writer = csv.writer(text, lineterminator="\n")  # as DuckDB, psql and pandas write it: shells read it
     writer.writerow(result.schema.names)
     for batch in result.batches:
         writer.writerows(zip(*([_cell(item) for item in values(c)] for c in batch.columns), strict=True))

@@ -64,7 +64,7 @@ def test_it_says_where_it_is_and_which_way_each_provider_goes_and_ends_in_order(
         second = run("server", *FREE)
         assert second.code == 1
         assert f"runs already at {url} (process {process.pid})" in second.err
-        assert run("query", "SELECT count(*) AS n FROM api_calls", "--format", "csv").out == "n\r\n0\r\n"
+        assert run("query", "SELECT count(*) AS n FROM api_calls", "--format", "csv").out == "n\n0\n"
 
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
