@@ -65,7 +65,7 @@ def responses(url, session, *, streaming):
 
 
 def messages(url, session, *, streaming):
-    said = {"model": "smollm2-messages", "system": RULES, "max_tokens": 16}
+    said = {"model": "smollm2-messages", "system": RULES, "max_tokens": 16, "extra_body": {"temperature": 0}}
     said["messages"] = [{"role": "user", "content": QUESTION}]
     marks = {"x-lessllm-session": session}
     with anthropic.Anthropic(base_url=url, api_key="none", max_retries=0, default_headers=marks) as client:
