@@ -73,8 +73,8 @@ NEVER_ENDING = "SELECT count(*) FROM range(1000000000000)"
 LARGE = "SELECT count(*) FROM (SELECT i, count(*) FROM range(1000000000) t(i) GROUP BY i)"
 # One step over one row, so that no interrupt is noticed in between: 2.5 * 10^9 comparisons.
 DEAF = """
-    SELECT len(list_filter(l, lambda x: list_contains(l, x + 50000)))
-    FROM (SELECT list(i) AS l FROM range(50000) t(i))
+    SELECT len(list_filter(l, lambda x: list_contains(l, x + 100000)))
+    FROM (SELECT list(i) AS l FROM range(100000) t(i))
 """
 
 
