@@ -3,7 +3,8 @@
 One wide table, one row per call: DuckDB reads only the columns that a query names. `estimated_*` is what
 LessLLM measured or worked out, `actual_*` is what the provider reported. NULL means unknown, never 0.
 Changes are additive: a new column is added here and gets a migration (migrations/). Users see a view:
-DuckDB's own generated columns can't hold TRY(…), which a body that is not UTF-8 needs.
+DuckDB's own generated columns can't hold TRY(…), which a body that is not UTF-8 needs. This file is long
+because it is the one place that says what a column means.
 """
 
 from collections.abc import Mapping

@@ -19,8 +19,9 @@ from pathlib import Path
 
 import pytest
 from lessllm import Client, cli
+from lessllm.demo.stage import configuration as demo_configuration
 from lessllm.demo.traffic import send_all
-from lessllm.demo.workload import ALIAS, ALIAS_MODEL, make_lanes
+from lessllm.demo.workload import make_lanes
 from lessllm.simulator import running_simulator
 from lessllm.state import ServerState
 
@@ -69,17 +70,7 @@ def recorded(tmp_path_factory):
 
 
 def on_free_ports(database, provider_url="http://127.0.0.1:9"):
-    simulated = {"api_key": "sk-simulated", "proxy": "direct"}
-    return {
-        "gateway": {"port": 0},
-        "collector": {"port": 0},
-        "logging": {"db_path": str(database)},
-        "providers": {
-            "openai": {**simulated, "base_url": f"{provider_url}/v1"},
-            "anthropic": {**simulated, "base_url": provider_url},
-        },
-        "models": {ALIAS: {"provider": "anthropic", "model": ALIAS_MODEL}},
-    }
+    return demo_configuration(provider_url, database)
 
 
 @dataclass

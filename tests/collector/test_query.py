@@ -1,9 +1,11 @@
 """Reading within limits: rows, size, time, memory, number; and that it never writes or holds up who does."""
 
 import asyncio
+import re
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -15,60 +17,16 @@ from lessllm_shared.config.sections import Query
 
 from .conftest import add, call
 
-# Every statement of the requirements, as it stands there.
+# Every statement of the requirements, as it stands in their examples.
+EXAMPLES = Path(__file__).parents[1] / "e2e/requirements"
 REQUIRED = {
-    "report": """
-    SELECT
-        model,
-        COUNT(*) as calls,
-        SUM(estimated_cost_usd) as total_cost,
-        AVG(estimated_cache_hit_rate) as avg_cache_hit_rate
-    FROM api_calls
-    WHERE timestamp >= '2024-01-01'
-    GROUP BY model
-""",
-    "experiment": """
-    SELECT
-        model,
-        AVG(estimated_ttft_ms) as avg_ttft,
-        AVG(estimated_tpot_ms) as avg_tpot,
-        AVG(estimated_cache_hit_rate) as avg_cache_hit,
-        AVG(estimated_cost_usd) as avg_cost
-    FROM api_calls
-    WHERE timestamp >= '2024-01-01'
-    GROUP BY model
-""",
-    "slow calls": """
-    SELECT
-        request_id,
-        model,
-        estimated_ttft_ms,
-        estimated_tpot_ms,
-        estimated_cache_hit_rate,
-        actual_cache_hit_rate
-    FROM api_calls
-    WHERE estimated_ttft_ms > 5000  -- the slow ones
-    ORDER BY timestamp DESC
-""",
-    "caching": """
-    SELECT
-        model,
-        AVG(estimated_cache_hit_rate) as predicted_hit_rate,
-        AVG(actual_cache_hit_rate) as actual_hit_rate,
-        (AVG(actual_cache_hit_rate) - AVG(estimated_cache_hit_rate)) as hit_rate_diff
-    FROM api_calls
-    WHERE actual_cache_hit_rate IS NOT NULL
-    GROUP BY model
-""",
-    "by day": """
-    SELECT model, date(timestamp) as date,
-           sum(actual_total_tokens) as daily_tokens,
-           avg(estimated_cache_hit_rate) as avg_cache_hit
-    FROM api_calls
-    GROUP BY model, date(timestamp)
-    ORDER BY date DESC
-""",
+    f"{example.stem}, {number}": sql
+    for example in sorted(EXAMPLES.glob("*.py"))
+    for number, sql in enumerate(
+        re.findall(r'lessllm\.query\("""(.*?)"""', example.read_text(), re.DOTALL), 1
+    )
 }
+assert len(REQUIRED) == 5
 NEVER_ENDING = "SELECT count(*) FROM range(1000000000000)"
 LARGE = "SELECT count(*) FROM (SELECT i, count(*) FROM range(1000000000) t(i) GROUP BY i)"
 # One step over one row, so that no interrupt is noticed in between: 2.5 * 10^9 comparisons.

@@ -41,7 +41,7 @@ def stage(folder: Path, *, is_temporary: bool, seed: int) -> Iterator[Stage]:
     ):
         client = Client()
         try:
-            client.configure(_configuration(provider_url, database))
+            client.configure(configuration(provider_url, database))
             running = ServerState(database).running()
             if running is None or running.collector_url is None:
                 raise ServerError("the demo's server ended")
@@ -50,7 +50,8 @@ def stage(folder: Path, *, is_temporary: bool, seed: int) -> Iterator[Stage]:
             client.shutdown()
 
 
-def _configuration(provider_url: str, database: Path) -> dict[str, Any]:
+def configuration(provider_url: str, database: Path) -> dict[str, Any]:
+    """Services on free ports whose providers are all the simulated one."""
     simulated = {"api_key": "sk-simulated", "proxy": "direct"}
     return {
         "gateway": {"port": 0},
