@@ -54,6 +54,8 @@ class GatewaySettings(Settings):
     proxy: s.Proxy = s.Proxy()
     timeouts: s.Timeouts = s.Timeouts()
     pool: s.Pool = s.Pool()
+    tls: s.Tls = s.Tls()
+    retries: s.Retries = s.Retries()
     providers: dict[str, s.Provider] = {}
     models: dict[str, s.Model] = {}
     auth: s.Auth = s.Auth()

@@ -4,9 +4,17 @@ A section holds only what works: a key that is not here is refused by name.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from lessllm_shared.providers import WireFormat
 
@@ -14,6 +22,7 @@ Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
 Secret = Annotated[SecretStr, Field(min_length=1)]
+_SOCKS = ("socks", "socks4", "socks4a", "socks5", "socks5h")
 UsdPerMtok = Annotated[float, Field(ge=0)]
 
 
@@ -30,13 +39,24 @@ class ProxyAuth(Section):
     password: SecretStr
 
 
+class Tls(Section):
+    """Certificates besides the well-known ones: where TLS is intercepted, or callers must show theirs."""
+
+    ca_file: Path | None = None  # PEM; trusted beside the well-known and the system's authorities
+    client_cert_file: Path | None = None  # PEM
+    client_key_file: Path | None = None  # PEM; default: in client_cert_file
+
+
 class Proxy(Section):
-    """The way out. `socks_proxy` wins over the others; nothing set means the environment, then direct."""
+    """The way out: `chain`, else `socks_proxy`, else the others; none set: the environment, then direct."""
 
     http_proxy: SecretStr | None = None  # secret: a proxy's URL may hold its password
     https_proxy: SecretStr | None = None
     socks_proxy: SecretStr | None = None
+    chain: tuple[SecretStr, ...] = ()  # tried in order
+    fallback_direct: bool = False  # when every proxy failed: opt-in, for it leaks past the proxies
     auth: ProxyAuth | None = None
+    tls: Tls = Tls()  # to https:// proxies themselves
     no_proxy: tuple[str, ...] = ()
     trust_env: bool = True
 
@@ -48,7 +68,20 @@ class Proxy(Section):
     @field_validator("socks_proxy")
     @classmethod
     def _socks(cls, value: SecretStr | None) -> SecretStr | None:
-        return _with_scheme(value, ("socks", "socks4", "socks4a", "socks5", "socks5h"))
+        return _with_scheme(value, _SOCKS)
+
+    @field_validator("chain")
+    @classmethod
+    def _any(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for url in value:
+            _with_scheme(url, ("http", "https", *_SOCKS))
+        return value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.chain and (self.http_proxy or self.https_proxy or self.socks_proxy):
+            raise ValueError("chain: stands instead of http_proxy, https_proxy and socks_proxy")
+        return self
 
 
 def _with_scheme(value: SecretStr | None, schemes: tuple[str, ...]) -> SecretStr | None:
@@ -62,7 +95,8 @@ def _with_scheme(value: SecretStr | None, schemes: tuple[str, ...]) -> SecretStr
 class Timeouts(Section):
     """Limits on an upstream call, in seconds."""
 
-    connect_s: Seconds = 10
+    connect_s: Seconds = 10  # each: waiting for a free connection, names and TCP, TLS with the upstream
+    proxy_handshake_s: Seconds = 10  # TLS to the proxy, then SOCKS or CONNECT
     first_byte_s: Seconds = 300
     idle_s: Seconds = 120
     total_s: Seconds = 900
@@ -72,7 +106,17 @@ class Pool(Section):
     """Upstream connections kept by one gateway process."""
 
     max_connections: Annotated[int, Field(ge=1)] = 1000
+    max_per_host: Annotated[int, Field(ge=1)] = 200  # of one provider by one proxy
     keepalive_s: Seconds = 60
+
+
+class Retries(Section):
+    """Further tries with the same provider. What may have been processed is repeated only if told so."""
+
+    attempts: Annotated[int, Field(ge=0, le=10)] = 0  # after 408, 409, 429 and 5xx; SDKs repeat too
+    max_wait_s: Seconds = 20  # a longer Retry-After is the client's to wait for
+    budget: Annotated[float, Field(ge=0, le=1)] = 0.2  # further tries per call, over all calls
+    resend: bool = False  # also when the connection broke or timed out after the request was sent
 
 
 class Provider(Section):
@@ -83,6 +127,9 @@ class Provider(Section):
     api_key: Secret | None = None
     key_header: str | None = None  # default: Authorization: Bearer for OpenAI, x-api-key for Anthropic
     proxy: Literal["direct"] | Proxy | None = None
+    tls: Tls | None = None
+    retries: Retries | None = None
+    http2: bool = False
     stream_options: bool | None = None
 
 
@@ -91,6 +138,7 @@ class Model(Section):
 
     provider: str
     model: str | None = None  # default: the alias itself
+    fallbacks: tuple[str, ...] = ()  # models, by alias or name: tried in order when this one fails
     measure_non_streaming: bool | None = None
 
 
