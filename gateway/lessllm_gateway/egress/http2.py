@@ -1,0 +1,152 @@
+"""HTTP/2, by httpx's own transports and httpx-socks: for providers that are configured so.
+
+The same interface as our own transport: an Exchange is filled from httpcore's trace events, and failures
+become the same exceptions. Both go less far: names are resolved inside `tcp_connect_ns`, and httpx-socks
+tells nothing of how it connects, so those phases stay unknown.
+"""
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+from httpx_socks import AsyncProxyTransport
+from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError, ProxyType
+
+from lessllm_gateway.egress.dialer import DialError, Patience, Place
+from lessllm_gateway.egress.exchange import Exchange, Phase
+from lessllm_gateway.egress.hops import Hop, Kind
+from lessllm_gateway.egress.pool import Limits, PoolFull
+
+
+class Http2Transport(httpx.AsyncBaseTransport):
+    """Requests to one place, multiplexed where the server can."""
+
+    def __init__(self, place: Place, patience: Patience, limits: Limits, *, http2: bool = True) -> None:
+        self._hop = place.hop
+        self._tunnels = place.hop is not None and place.hop.speaks_http and place.tls is not None
+        self._connect_s = patience.connect_s + (patience.handshake_s if place.hop else 0)
+        self._transport = _library_transport(place, limits, http2=http2)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """As `Transport.handle_async_request`."""
+        exchange: Exchange = request.extensions["exchange"]
+        if self._hop is not None:
+            exchange.remote_dns = self._hop.resolves_names
+        tracer = _Tracer(exchange, tunnels=self._tunnels)
+        request.extensions["trace"] = tracer.trace
+        request.extensions["timeout"]["connect"] = self._connect_s
+        try:
+            return await self._transport.handle_async_request(request)
+        except httpx.PoolTimeout as error:
+            raise PoolFull("all pool.max_per_host connections to it are in use") from error
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, *_SOCKS_ERRORS) as error:
+            raise _not_connected(error, exchange, self._hop) from error
+        except httpx.ReadTimeout as error:
+            if exchange.phase is Phase.PROXY_HANDSHAKE:
+                raise _not_connected(error, exchange, self._hop) from error
+            raise
+        finally:
+            tracer.fill(knows_connections=self._hop is None or self._hop.speaks_http)
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+        await self._transport.aclose()
+
+
+def _library_transport(place: Place, limits: Limits, *, http2: bool) -> httpx.AsyncBaseTransport:
+    bounds = httpx.Limits(
+        max_connections=limits.per_place,
+        max_keepalive_connections=limits.per_place,
+        keepalive_expiry=limits.keepalive_s,
+    )
+    verify = place.tls if place.tls is not None else False
+    hop = place.hop
+    if hop is None:
+        return httpx.AsyncHTTPTransport(verify, http2=http2, limits=bounds)
+    user = hop.credentials
+    if hop.speaks_http:
+        auth = (user.username, user.password) if user is not None else None
+        proxy = httpx.Proxy(str(hop), ssl_context=place.hop_tls, auth=auth)
+        return httpx.AsyncHTTPTransport(verify, http2=http2, limits=bounds, proxy=proxy)
+    return AsyncProxyTransport(
+        proxy_type=ProxyType.SOCKS4 if hop.kind in {Kind.SOCKS4, Kind.SOCKS4A} else ProxyType.SOCKS5,
+        proxy_host=hop.host,
+        proxy_port=hop.port,
+        username=user.username if user is not None else None,
+        password=user.password if user is not None else None,
+        rdns=hop.resolves_names,
+        verify=verify,
+        http2=http2,
+        limits=bounds,
+    )
+
+
+class _Tracer:
+    """Fills an Exchange from httpcore's events: the last of each name, since CONNECT has its own before."""
+
+    def __init__(self, exchange: Exchange, *, tunnels: bool) -> None:
+        self._exchange = exchange
+        self._tunnels = tunnels
+        self._marks: dict[str, int] = {}
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """httpcore calls it."""
+        del info
+        layer, _, name = event.partition(".")
+        self._marks[event if layer in {"connection", "proxy"} else name] = time.monotonic_ns()
+        if self._tunnels and _CONNECTED in self._marks and _SECURED_BY_PROXY not in self._marks:
+            self._exchange.phase = Phase.PROXY_HANDSHAKE
+        else:
+            self._exchange.phase = _PHASES.get(name, self._exchange.phase)
+
+    def fill(self, *, knows_connections: bool) -> None:
+        """When the answer's head has come, or none will."""
+        exchange, marks = self._exchange, self._marks
+        exchange.tcp_connect_ns = self._span("connection.connect_tcp.started", _CONNECTED)
+        exchange.reused = _CONNECTED not in marks if knows_connections else None
+        if self._tunnels:
+            exchange.proxy_handshake_ns = self._span(_CONNECTED, _SECURED_BY_PROXY)
+            exchange.tls_ns = self._span(_SECURED_BY_PROXY, "proxy.start_tls.complete")
+            exchange.round_trip_ns = exchange.tls_ns
+        else:
+            exchange.tls_ns = self._span("connection.start_tls.started", "connection.start_tls.complete")
+            exchange.round_trip_ns = exchange.tcp_connect_ns
+        if exchange.phase in {Phase.SEND, Phase.WAIT, Phase.RECEIVE}:
+            exchange.send_start = marks.get("send_request_headers.started")
+            exchange.sent = marks.get("send_request_body.complete")
+            exchange.head = marks.get("receive_response_headers.complete")
+
+    def _span(self, start: str, end: str) -> int | None:
+        marks = self._marks
+        return marks[end] - marks[start] if start in marks and end in marks else None
+
+
+def _not_connected(error: Exception, exchange: Exchange, hop: Hop | None) -> DialError:
+    phase = exchange.phase
+    is_late = isinstance(error, (httpx.TimeoutException, ProxyTimeoutError))
+    if isinstance(error, (httpx.ProxyError, ProxyError)):
+        code = "proxy_auth_failed" if _AUTH_FAILED.search(str(error)) else "proxy_refused_target"
+        return DialError(Phase.PROXY_HANDSHAKE, code, "the proxy did not open the way")
+    if hop is not None and phase is not Phase.TLS:
+        code, text = ("proxy_timeout", "in time") if is_late else ("proxy_unreachable", "at all")
+        return DialError(phase, code, f"the proxy did not answer {text}")
+    if is_late:
+        return DialError(phase, "connect_timeout", "no connection within timeouts.connect_s")
+    if phase is Phase.TLS:
+        return DialError(phase, "upstream_tls_failed", "TLS with the upstream failed")
+    return DialError(phase, "upstream_unreachable", "no connection")
+
+
+_CONNECTED = "connection.connect_tcp.complete"
+_SECURED_BY_PROXY = "proxy.start_tls.started"
+_SOCKS_ERRORS = (ProxyConnectionError, ProxyTimeoutError, ProxyError)
+_AUTH_FAILED = re.compile(r"\b407\b|[Aa]uthenticat|[Cc]redential|[Uu]sername")
+_PHASES = {
+    "connect_tcp.started": Phase.CONNECT,
+    "start_tls.started": Phase.TLS,
+    "send_request_headers.started": Phase.SEND,
+    "send_request_body.complete": Phase.WAIT,
+    "receive_response_headers.complete": Phase.RECEIVE,
+}
