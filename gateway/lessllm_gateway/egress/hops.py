@@ -4,6 +4,7 @@ Nothing here shows a credential: `str()` of a hop is fit for a record, a log and
 """
 
 import base64
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import unquote, urlsplit
@@ -23,6 +24,7 @@ class Kind(StrEnum):
 _ALIASES = {"socks": Kind.SOCKS5}
 _PORTS = {Kind.HTTP: 80, Kind.HTTPS: 443}
 _SOCKS_PORT = 1080
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _RESOLVING = frozenset((Kind.HTTP, Kind.HTTPS, Kind.SOCKS4A, Kind.SOCKS5H))
 
 
@@ -84,6 +86,8 @@ def parse_hop(url: str, credentials: Credentials | None = None) -> Hop:
 
     Raises ValueError, whose text says what is wrong and holds nothing of the URL.
     """
+    if not url.isprintable():
+        raise ValueError("holds a character that must be quoted, such as a line break (%0A)")
     scheme, separator, _ = url.partition("://")
     kind = _ALIASES.get(scheme.lower()) or next((k for k in Kind if k == scheme.lower()), None)
     if not separator or kind is None:
@@ -99,9 +103,30 @@ def parse_hop(url: str, credentials: Credentials | None = None) -> Hop:
         raise ValueError(
             "holds more than scheme://user:password@host:port; quote what is special (%23 for #)"
         )
-    if parts.username is not None:
-        credentials = Credentials(unquote(parts.username), unquote(parts.password or ""))
+    if parts.username or parts.password:
+        credentials = Credentials(unquote(parts.username or ""), unquote(parts.password or ""))
+    if credentials is not None:
+        _check(kind, credentials)
     return Hop(kind, parts.hostname, port or _PORTS.get(kind, _SOCKS_PORT), credentials)
+
+
+def _check(kind: Kind, credentials: Credentials) -> None:
+    """What the proxy's protocol can't carry would reach it as something else."""
+    username, password = credentials.username, credentials.password
+    try:
+        sizes_bytes = len(username.encode()), len(password.encode())
+    except UnicodeEncodeError:
+        raise ValueError("has a user name or password that is not UTF-8") from None
+    if kind in {Kind.HTTP, Kind.HTTPS}:  # RFC 7617 section 2
+        if ":" in username:
+            raise ValueError("has a user name with a colon, which HTTP can't carry")
+        if _CONTROL.search(username + password):
+            raise ValueError("has a user name or password with a control character, which HTTP can't carry")
+    elif kind in {Kind.SOCKS5, Kind.SOCKS5H}:  # RFC 1929: lengths are single bytes, a name has at least one
+        if not username or max(sizes_bytes) > 255:
+            raise ValueError("has a user name that is empty, or one or a password of more than 255 bytes")
+    elif "\0" in username:  # SOCKS4 ends the name with it. It has no passwords: one is not sent.
+        raise ValueError("has a user name with a NUL, which SOCKS4 can't carry")
 
 
 def parse_origin(url: str) -> Origin:
