@@ -1,7 +1,7 @@
 """What end-to-end tests run: our two services, and upstreams that are not ours.
 
-The latter come from `.ci/e2e-tools`. Without E2E_TOOLS, which names its folder, the tests that need them
-are skipped; with it, a tool that is missing is a failure.
+The latter come from `.ci/e2e-tools`, and proxies from `.ci/e2e-proxies`. Without E2E_TOOLS, which names the
+former's folder, the tests that need them are skipped; with it, a tool that is missing is a failure.
 """
 
 import contextlib
@@ -13,12 +13,11 @@ from typing import Any
 
 import pytest
 from e2e.processes import Services, free_port, running, running_services
+from e2e.proxies import Proxies
+from e2e.proxy_programs import PPROXY, running_proxies
 from lessllm.simulator import running_simulator
 
 HERE = Path(__file__).parent
-# Its own command trusts asyncio, or uvloop where it is installed, to make an event loop; neither does.
-PPROXY = "import asyncio, sys, pproxy.server as s; sys.modules['uvloop'] = None; "
-PPROXY += "asyncio.set_event_loop(asyncio.new_event_loop()); s.main()"
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +55,14 @@ def simulator() -> Iterator[str]:
     """The URL of our own simulated provider, without latencies."""
     with running_simulator() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def proxies(tools) -> Iterator[Proxies]:
+    """Every real proxy, by program and kind. They stay up: who kills one starts one."""
+    del tools
+    with running_proxies() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
