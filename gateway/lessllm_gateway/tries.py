@@ -11,7 +11,7 @@ that they can't turn a provider's trouble into an outage.
 import email.utils
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -117,15 +117,16 @@ class Step:
 
 
 class Tries:
-    """Of one call. Its targets are the model's own and the fallbacks, here only as their policies.
+    """Of one call at one target: a provider's model."""
 
-    `at` is the one whose turn it is.
-    """
-
-    def __init__(self, targets: Sequence[Policy], draw: Callable[[], float] = random.random) -> None:
-        self._targets = targets
+    def __init__(
+        self, policy: Policy, *, has_fallback: bool, draw: Callable[[], float] = random.random
+    ) -> None:
+        policy.budget.deposit()
+        self._policy = policy
+        self._has_fallback = has_fallback  # another target, if this one fails
         self._draw = draw
-        self._turn_to(0)
+        self._further = 0  # tries, after the first
 
     def after(self, outcome: Outcome, *, way_left: bool, time_left_s: float) -> Step | None:
         """The next step. `way_left`: not every way to the target was tried in this round."""
@@ -135,16 +136,9 @@ class Tries:
         if wait_s is not None and self._policy.budget.withdraw():
             self._further += 1
             return Step(Action.AGAIN, wait_s)
-        if self.at + 1 < len(self._targets) and self._may_fall_back(outcome):
-            self._turn_to(self.at + 1)
+        if self._has_fallback and self._may_fall_back(outcome):
             return Step(Action.NEXT_TARGET)
         return None
-
-    def _turn_to(self, index: int) -> None:
-        self.at = index
-        self._policy = self._targets[index]
-        self._policy.budget.deposit()
-        self._further = 0  # tries, after the first
 
     def _wait_s(self, outcome: Outcome, time_left_s: float) -> float | None:
         """How long to wait before the same target is asked again; None if it is not to be."""

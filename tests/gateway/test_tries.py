@@ -32,9 +32,9 @@ def policy(**fields):
     return Policy(retries, RetryBudget(retries.budget))
 
 
-def call(*targets):
+def call(its_policy=None, *, has_fallback=False):
     """Of a call whose waits have no jitter."""
-    return Tries(targets or [policy()], lambda: 0.0)
+    return Tries(its_policy or policy(), has_fallback=has_fallback, draw=lambda: 0.0)
 
 
 def after(tries, outcome, *, way_left=False, time_left_s=900.0):
@@ -53,7 +53,7 @@ def test_without_retries_and_fallbacks_every_failure_is_the_clients():
 
 
 def test_what_was_not_sent_goes_another_way_at_once_and_costs_nothing():
-    tries = call(policy(attempts=1), policy())
+    tries = call(policy(attempts=1), has_fallback=True)
     assert [after(tries, UNSENT, way_left=True) for _ in range(50)] == [NEXT_WAY] * 50
     assert after(tries, UNSENT) == again(0.5)
     assert after(tries, UNSENT, way_left=True) == NEXT_WAY
@@ -68,45 +68,42 @@ def test_what_was_sent_never_goes_another_way(outcome):
 
 @pytest.mark.parametrize("outcome", [UNSENT, *PASSING])
 def test_what_may_pass_is_tried_again_as_often_as_configured_and_then_elsewhere(outcome):
-    tries = call(policy(attempts=2), policy(attempts=1), policy())
-    found = [(tries.at, after(tries, outcome)) for _ in range(6)]
-    assert found == [
-        (0, again(0.5)),
-        (0, again(1.0)),
-        (0, NEXT_TARGET),
-        (1, again(0.5)),
-        (1, NEXT_TARGET),
-        (2, None),
-    ]
+    steps = [again(0.5), again(1.0), again(2.0)]
+    for attempts in range(4):
+        for has_fallback, last in ((True, NEXT_TARGET), (False, None)):
+            tries = call(policy(attempts=attempts), has_fallback=has_fallback)
+            assert [after(tries, outcome) for _ in range(attempts + 1)] == [*steps[:attempts], last]
 
 
 @pytest.mark.parametrize("status", OF_THE_PROVIDER)
 def test_what_another_provider_may_not_have_falls_back_at_once(status):
-    assert after(call(policy(attempts=2), policy()), status) == NEXT_TARGET
+    assert after(call(policy(attempts=2), has_fallback=True), status) == NEXT_TARGET
 
 
 @pytest.mark.parametrize("status", OF_THE_REQUEST)
 def test_a_wrong_request_is_the_clients(status):
-    assert after(call(policy(attempts=2), policy()), status) is None
+    assert after(call(policy(attempts=2), has_fallback=True), status) is None
 
 
 def test_what_may_have_been_processed_is_sent_again_only_if_told_so():
-    assert after(call(policy(attempts=2), policy()), BROKEN) is None
-    tries = call(policy(attempts=1, resend=True), policy())
-    assert [after(tries, BROKEN) for _ in range(3)] == [again(0.5), NEXT_TARGET, None]
+    assert after(call(policy(attempts=2), has_fallback=True), BROKEN) is None
+    tries = call(policy(attempts=1, resend=True), has_fallback=True)
+    assert [after(tries, BROKEN) for _ in range(2)] == [again(0.5), NEXT_TARGET]
 
 
 def test_waits_double_up_to_a_limit_and_vary():
     tries = call(policy(attempts=8))
     assert [after(tries, 500).wait_s for _ in range(7)] == [0.5, 1, 2, 4, 8, 8, 8]
     assert after(call(policy(attempts=1, max_wait_s=0.1)), 500) == again(0.1)
-    assert after(Tries([policy(attempts=1)], lambda: 0.999), 500).wait_s == pytest.approx(0.375, rel=0.01)
+    assert after(
+        Tries(policy(attempts=1), has_fallback=False, draw=lambda: 0.999), 500
+    ).wait_s == pytest.approx(0.375, rel=0.01)
 
 
 def test_the_provider_says_how_long_to_wait_and_what_is_too_long_is_not_waited_for():
     asked = [Outcome(status=429, retry_after_s=wait_s) for wait_s in (20.0, 20.1, float("inf"))]
     assert [after(call(policy(attempts=1)), outcome) for outcome in asked] == [again(20.0), None, None]
-    assert after(call(policy(attempts=1), policy()), asked[1]) == NEXT_TARGET
+    assert after(call(policy(attempts=1), has_fallback=True), asked[1]) == NEXT_TARGET
     assert after(call(policy(attempts=1)), asked[0], time_left_s=19) is None
     assert after(call(policy(attempts=1)), 500, time_left_s=0.5) is None
 
@@ -114,8 +111,8 @@ def test_the_provider_says_how_long_to_wait_and_what_is_too_long_is_not_waited_f
 def test_the_provider_says_whether_to_try_again():
     no, yes = Outcome(status=429, should_retry=False), Outcome(status=400, should_retry=True)
     assert after(call(policy(attempts=1)), no) is None
-    assert after(call(policy(attempts=1), policy()), no) == NEXT_TARGET  # it speaks for itself only
-    tries = call(policy(attempts=1), policy())
+    assert after(call(policy(attempts=1), has_fallback=True), no) == NEXT_TARGET  # it speaks for itself only
+    tries = call(policy(attempts=1), has_fallback=True)
     assert [after(tries, yes), after(tries, yes)] == [again(0.5), None]
 
 
@@ -126,7 +123,7 @@ def test_a_budget_that_all_share_bounds_further_tries():
 
 
 def test_without_a_budget_there_are_other_ways_and_other_models_only():
-    tries = call(policy(attempts=3, budget=0), policy())
+    tries = call(policy(attempts=3, budget=0), has_fallback=True)
     assert [after(tries, UNSENT, way_left=True), after(tries, UNSENT)] == [NEXT_WAY, NEXT_TARGET]
 
 
@@ -145,30 +142,26 @@ retries = st.builds(
 )
 
 
-@given(st.lists(retries, min_size=1, max_size=3), st.floats(0, 1, exclude_max=True), st.data())
-def test_it_always_ends_within_the_limits(configured, jitter, data):
-    policies = [Policy(each, RetryBudget(each.budget)) for each in configured]
-    tries, counts, ways_left = Tries(policies, lambda: jitter), [0] * len(policies), 2
-    for _ in range(sum((each.attempts + 1) * 3 for each in configured)):
-        before, outcome = tries.at, data.draw(outcomes)
-        time_left_s = data.draw(st.floats(0, 900))
+@given(retries, st.booleans(), st.floats(0, 1, exclude_max=True), st.data())
+def test_it_always_ends_within_the_limits(configured, has_fallback, jitter, data):
+    tries = Tries(policy(**dict(configured)), has_fallback=has_fallback, draw=lambda: jitter)
+    further, ways_left = 0, 2
+    for _ in range((configured.attempts + 1) * 3):
+        outcome, time_left_s = data.draw(outcomes), data.draw(st.floats(0, 900))
         step = tries.after(outcome, way_left=ways_left > 0, time_left_s=time_left_s)
-        if step is None:
+        if step is None or step.action is Action.NEXT_TARGET:
+            assert has_fallback or step is None
             return
-        if outcome.is_broken:
-            assert configured[before].resend
+        assert configured.resend or not outcome.is_broken
         if step.action is Action.NEXT_WAY:
             assert outcome.is_unsent
             ways_left -= 1
             continue
-        ways_left = 2
-        assert tries.at == before + (step.action is Action.NEXT_TARGET)
-        if step.action is Action.AGAIN:
-            counts[before] += 1
-            assert counts[before] <= configured[before].attempts
-            assert 0 < step.wait_s <= configured[before].max_wait_s
-            assert step.wait_s < time_left_s
-            assert configured[before].budget > 0
+        further, ways_left = further + 1, 2
+        assert further <= configured.attempts
+        assert 0 < step.wait_s <= configured.max_wait_s
+        assert step.wait_s < time_left_s
+        assert configured.budget > 0
     pytest.fail("it never ends")
 
 
