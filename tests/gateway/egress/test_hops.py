@@ -33,6 +33,24 @@ def test_credentials_are_unquoted_and_those_of_the_url_win():
         assert parse_hop(none).credentials is None
 
 
+@pytest.mark.parametrize(
+    ("kind", "resolves_names", "speaks_http"),
+    [
+        (Kind.HTTP, True, True),
+        (Kind.HTTPS, True, True),
+        (Kind.SOCKS4, False, False),
+        (Kind.SOCKS4A, True, False),
+        (Kind.SOCKS5, False, False),
+        (Kind.SOCKS5H, True, False),
+    ],
+)
+def test_a_kind_of_proxy_says_who_resolves_names_and_whether_requests_are_forwarded(
+    kind, resolves_names, speaks_http
+):
+    hop = parse_hop(f"{kind}://p")
+    assert (hop.kind, hop.resolves_names, hop.speaks_http) == (kind, resolves_names, speaks_http)
+
+
 def test_hops_with_other_credentials_are_other_hops():
     assert parse_hop("http://a:b@p") == parse_hop("http://a:b@p")
     assert parse_hop("http://a:b@p") != parse_hop("http://a:c@p")
