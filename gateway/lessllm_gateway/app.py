@@ -39,9 +39,9 @@ AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
 def create_app(settings: GatewaySettings) -> AsgiApp:
     """The gateway as an ASGI app. Raises ConfigError."""
     router = Router(settings, os.environ)
-    outbound = Outbound(settings.pool, os.environ)
+    outbound = Outbound(settings, os.environ)
     for upstream in router.upstreams.values():
-        outbound.way(upstream, upstream.base.origin)  # a proxy that can't be one is said at the start
+        outbound.ways(upstream, upstream.base.origin)  # a proxy that can't be one is said at the start
     check_endpoint(settings.collector.endpoint)
     records = Budget(settings.gateway.record_buffer_bytes)
     requests = Budget(max(REQUESTS_BYTES, 4 * settings.gateway.max_request_bytes))
@@ -104,12 +104,12 @@ def _add_own_endpoints(app: FastAPI, proxy: Proxy, delivery: Delivery, outbox: O
 
     @app.get("/routes")
     def routes() -> dict[str, Any]:
-        """Each provider's address, way out, and whose key is used."""
+        """Each provider's address, the ways out in order, and whose key is used."""
         return {
             "providers": {
                 name: {
                     "base_url": str(upstream.base),
-                    "route": proxy.outbound.way(upstream, upstream.base.origin).route,
+                    "routes": [way.route for way in proxy.outbound.ways(upstream, upstream.base.origin)],
                     "key": (upstream.configured_key and "configured")
                     or (upstream.environment_key and "environment")
                     or "client",

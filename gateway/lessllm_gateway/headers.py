@@ -43,10 +43,10 @@ def to_upstream(headers: RawHeaders, target: Target, accept_encoding: bytes, bod
     return [(b"host", target.origin.partition("://")[2].encode()), *kept]
 
 
-def to_client(headers: RawHeaders, request_id: str) -> RawHeaders:
-    """The upstream's headers less what is between it and us."""
+def to_client(headers: RawHeaders, request_id: str, server_timing: bytes) -> RawHeaders:
+    """The upstream's headers less what is between it and us; its own Server-Timing stands beside ours."""
     kept = [(name, value) for name, value in _end_to_end(headers) if not name.startswith(b"x-lessllm-")]
-    return [*kept, (b"x-lessllm-request-id", request_id.encode())]
+    return [*kept, (b"x-lessllm-request-id", request_id.encode()), (b"server-timing", server_timing)]
 
 
 def _end_to_end(headers: RawHeaders) -> RawHeaders:

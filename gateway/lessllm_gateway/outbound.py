@@ -1,77 +1,48 @@
-"""The way out: one transport for each route, behind httpx.AsyncBaseTransport, and the clock marks of a call.
+"""The ways out: which hops lead to an upstream, and the transport, certificates and health of each.
 
-A route is where packets go first: `direct`, or a proxy. Which one a provider takes is decided here and
-nowhere else. Marks come from httpcore's trace events, as far as they go: httpx-socks emits none while it
-connects, so those phases stay unknown.
+Which way a provider's calls take is decided from the configuration, once, by `egress.routes`; which of a
+chain's proxies is tried now, by what is known of their health.
 """
 
-import ssl
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from dataclasses import dataclass
 
 import httpx
-from httpx_socks import AsyncProxyTransport
-from lessllm_shared.config import ConfigError
-from lessllm_shared.config.sections import Pool, Proxy, ProxyAuth, Timeouts
-from lessllm_shared.record import NetworkMarks
-from pydantic import SecretStr
-from python_socks import ProxyType
+from lessllm_shared.config import GatewaySettings
+from lessllm_shared.config.sections import Timeouts, Tls
 
 from lessllm_gateway.credentials import RawHeaders
+from lessllm_gateway.egress import routes
+from lessllm_gateway.egress.certificates import Certificates
+from lessllm_gateway.egress.dialer import Dialer, Patience, Place
+from lessllm_gateway.egress.exchange import Exchange
+from lessllm_gateway.egress.health import Health
+from lessllm_gateway.egress.hops import Hop, Kind, parse_origin
+from lessllm_gateway.egress.http2 import Http2Transport
+from lessllm_gateway.egress.pool import Limits, Pool
+from lessllm_gateway.egress.transport import Transport
+from lessllm_gateway.tries import Policy, RetryBudget
 from lessllm_gateway.upstreams import Upstream
 
 DIRECT = "direct"
-SOCKS_PORT = 1080
-_SCHEMES = ("http", "https", "socks", "socks4", "socks4a", "socks5", "socks5h")
 
 
-@dataclass(slots=True)
-class Clock:
-    """Nanoseconds since t0, and the marks that one attempt leaves."""
-
-    t0: int = field(default_factory=time.monotonic_ns)
-    marks: dict[str, int] = field(default_factory=dict)
-
-    def now(self) -> int:
-        """Nanoseconds since t0."""
-        return time.monotonic_ns() - self.t0
-
-    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Takes httpcore's trace events; the first of each name counts."""
-        del info
-        self.marks.setdefault(event, self.now())
-
-    def network(self, route: str) -> NetworkMarks:
-        """The connection phases that were seen."""
-        connect = self._span("connection.connect_tcp")
-        tls = self._span("connection.start_tls")
-        sending = self.marks.get("http11.send_request_headers.started")
-        return NetworkMarks(
-            tcp_connect_ns=connect,
-            tls_ns=tls,
-            connection_reused=None if sending is None or route.startswith("socks") else connect is None,
-            round_trip_ns=connect,
-        )
-
-    def _span(self, name: str) -> int | None:
-        start, end = self.marks.get(f"{name}.started"), self.marks.get(f"{name}.complete")
-        return None if start is None or end is None else end - start
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Way:
-    """How one provider's address is reached."""
+    """One way to one provider's address."""
 
-    route: str  # fit to be shown: no credentials
     url: httpx.URL
-    prefix: str  # of the request's target: a proxy for plain HTTP wants the whole URL
     transport: httpx.AsyncBaseTransport
+    hop: Hop | None
+    health: Health | None  # of the hop; what goes direct has none
+
+    @property
+    def route(self) -> str:
+        """As it is shown: no credentials."""
+        return DIRECT if self.hop is None else str(self.hop)
 
     def request(
-        self, method: str, path: str, raw: RawHeaders, body: bytes, limits: Timeouts, clock: Clock
+        self, method: str, path: str, raw: RawHeaders, body: bytes, limits: Timeouts, exchange: Exchange
     ) -> httpx.Request:
         """A request whose path goes out byte for byte. `raw` must hold host and content-length."""
         return httpx.Request(
@@ -80,122 +51,71 @@ class Way:
             headers=raw,
             stream=httpx.ByteStream(body),
             extensions={
-                "target": (self.prefix + path).encode("latin-1"),
-                # Reads are limited by the call itself, which tells the first byte from the idle time after.
-                "timeout": {"connect": limits.connect_s, "pool": limits.connect_s, "write": limits.idle_s},
-                "trace": clock.trace,
+                "target": path.encode("latin-1"),
+                "timeout": {"pool": limits.connect_s, "read": limits.first_byte_s},
+                "exchange": exchange,
             },
         )
 
 
 class Outbound:
-    """Owns the transports, made on first use and kept until `close`."""
+    """Owns the pool and the transports, made on first use and kept until `close`."""
 
-    def __init__(self, pool: Pool, environ: Mapping[str, str]) -> None:
-        self._limits = httpx.Limits(
-            max_connections=pool.max_connections,
-            max_keepalive_connections=pool.max_connections,
-            keepalive_expiry=pool.keepalive_s,
-        )
+    def __init__(self, settings: GatewaySettings, environ: Mapping[str, str]) -> None:
+        timeouts, pool = settings.timeouts, settings.pool
+        self._patience = Patience(timeouts.connect_s, timeouts.proxy_handshake_s)
+        self._limits = Limits(pool.max_connections, pool.max_per_host, pool.keepalive_s)
+        self.pool = Pool(Dialer(self._patience), self._limits)
         self._environ = environ
-        self._ssl_context: ssl.SSLContext = httpx.create_ssl_context()
-        self._transports: dict[str, httpx.AsyncBaseTransport] = {}
-        self._ways: dict[tuple[str, str], Way] = {}
+        self._certificates = Certificates()
+        self._http2_certificates = Certificates()  # httpcore sets ALPN on what it is given
+        self._transports: dict[tuple[Place, bool], httpx.AsyncBaseTransport] = {}
+        self._ways: dict[tuple[str, str], tuple[Way, ...]] = {}
+        self._policies: dict[str, Policy] = {}
+        self.health: dict[Hop, Health] = {}
 
-    def way(self, upstream: Upstream, origin: str) -> Way:
-        """The way to an origin of an upstream. Raises ConfigError for a proxy that can't be one."""
+    def ways(self, upstream: Upstream, origin: str) -> tuple[Way, ...]:
+        """The ways to an origin of an upstream, in order. Raises ConfigError for what can't be one."""
         known = self._ways.get((upstream.name, origin))
-        if known is not None:
-            return known
-        proxy = proxy_for(upstream.proxy, origin, self._environ)
-        transport = self._transports.get(proxy or DIRECT)
-        if transport is None:
-            transport = self._transports[proxy or DIRECT] = self._transport(proxy)
-        is_forwarded = proxy is not None and proxy.startswith("http") and origin.startswith("http://")
-        way = Way(shown_route(proxy), httpx.URL(origin), origin if is_forwarded else "", transport)
-        self._ways[upstream.name, origin] = way
-        return way
+        if known is None:
+            hops = routes.hops(upstream.proxy, parse_origin(origin), self._environ)
+            known = tuple(self._way(upstream, origin, hop) for hop in hops)
+            self._ways[upstream.name, origin] = known
+        return known
 
-    def _transport(self, proxy: str | None) -> httpx.AsyncBaseTransport:
-        if proxy is None or not proxy.startswith("socks"):
-            return httpx.AsyncHTTPTransport(verify=self._ssl_context, proxy=proxy, limits=self._limits)
-        parts = urlsplit(proxy)
-        return AsyncProxyTransport(
-            proxy_type=ProxyType.SOCKS4 if parts.scheme.startswith("socks4") else ProxyType.SOCKS5,
-            proxy_host=parts.hostname or "",
-            proxy_port=parts.port or SOCKS_PORT,
-            username=unquote(parts.username or ""),
-            password=unquote(parts.password or ""),
-            rdns=parts.scheme != "socks4",  # SOCKS4 knows addresses only
-            verify=self._ssl_context,
-            limits=self._limits,
-        )
+    def _way(self, upstream: Upstream, origin: str, hop: Hop | None) -> Way:
+        place = self._place(upstream, origin, hop)
+        http2 = upstream.http2 and place.tls is not None
+        transport = self._transports.get((place, http2))
+        if transport is None:
+            transport = (
+                Http2Transport(place, self._patience, self._limits) if http2 else Transport(self.pool, place)
+            )
+            self._transports[place, http2] = transport
+        health = None if hop is None else self.health.setdefault(hop, Health())
+        return Way(httpx.URL(origin), transport, hop, health)
+
+    def _place(self, upstream: Upstream, origin: str, hop: Hop | None) -> Place:
+        to = parse_origin(origin)
+        certificates = self._http2_certificates if upstream.http2 else self._certificates
+        hop_tls = None
+        if hop is not None and hop.kind is Kind.HTTPS:
+            hop_tls = self._certificates.context(upstream.proxy.tls if upstream.proxy else Tls())
+        if not to.is_tls:
+            is_forwarded = hop is not None and hop.speaks_http
+            return Place(hop, None if is_forwarded else to, hop_tls=hop_tls)
+        return Place(hop, to, certificates.context(upstream.tls), hop_tls)
+
+    def policy(self, upstream: Upstream) -> Policy:
+        """How often, and on whose budget, the upstream is asked again."""
+        known = self._policies.get(upstream.name)
+        if known is None:
+            retries = upstream.retries
+            known = self._policies[upstream.name] = Policy(retries, RetryBudget(retries.budget))
+        return known
 
     async def close(self) -> None:
         """Close every connection."""
         for transport in self._transports.values():
             await transport.aclose()
-
-
-def proxy_for(proxy: Proxy | None, url: str, environ: Mapping[str, str]) -> str | None:
-    """The proxy's URL, credentials included, or None for direct. Raises ConfigError."""
-    if proxy is None:
-        return None
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if _excluded(host, proxy.no_proxy):
-        return None
-    chosen = proxy.socks_proxy or (
-        proxy.http_proxy if parts.scheme == "http" else proxy.https_proxy or proxy.http_proxy
-    )
-    if chosen is not None:
-        return _usable(_with_auth(chosen, proxy.auth), "proxy")
-    return _from_environment(parts.scheme, host, environ) if proxy.trust_env else None
-
-
-def shown_route(proxy: str | None) -> str:
-    """A proxy's URL without its credentials, or `direct`."""
-    if proxy is None:
-        return DIRECT
-    parts = urlsplit(proxy)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
-def _with_auth(proxy: SecretStr, auth: ProxyAuth | None) -> str:
-    url = proxy.get_secret_value()
-    parts = urlsplit(url)
-    if auth is None or "@" in parts.netloc:
-        return url
-    user = quote(auth.username, safe="")
-    password = quote(auth.password.get_secret_value(), safe="")
-    return parts._replace(netloc=f"{user}:{password}@{parts.netloc}").geturl()
-
-
-def _from_environment(scheme: str, host: str, environ: Mapping[str, str]) -> str | None:
-    def variable(name: str) -> str:
-        return environ.get(name.lower()) or environ.get(name.upper()) or ""
-
-    if host in {"localhost", "127.0.0.1", "::1"} or _excluded(host, variable("no_proxy").split(",")):
-        return None
-    for name in (f"{scheme}_proxy", "all_proxy"):
-        if url := variable(name).strip():
-            return _usable(url if "://" in url else f"http://{url}", name)
-    return None
-
-
-def _usable(url: str, where: str) -> str:
-    """The URL as it came; its text stays out of the error, since it may hold a password."""
-    try:
-        parts = urlsplit(url)
-        if parts.scheme in _SCHEMES and parts.hostname and parts.port != 0:
-            return parts.geturl()
-    except ValueError:
-        pass
-    raise ConfigError(f"{where}: is not a proxy's URL; write scheme://host:port with {', '.join(_SCHEMES)}")
-
-
-def _excluded(host: str, patterns: tuple[str, ...] | list[str]) -> bool:
-    names = [pattern.strip().lstrip("*").lstrip(".") for pattern in patterns]
-    return "*" in [p.strip() for p in patterns] or any(
-        n and (host == n or host.endswith(f".{n}")) for n in names
-    )
+        await self.pool.close()

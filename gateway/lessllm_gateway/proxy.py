@@ -9,26 +9,26 @@ import contextlib
 import logging
 import traceback
 
-import httpx
 from lessllm_shared.browser import Rules
 from lessllm_shared.config import GatewaySettings
 from lessllm_shared.config.sections import Timeouts
-from lessllm_shared.record import Attempt, CallRecord, EndReason
+from lessllm_shared.record import CallRecord, EndReason
 
-from lessllm_gateway import headers, recorder
-from lessllm_gateway.credentials import Caller, authenticate, without_key
-from lessllm_gateway.crossing import Crossing, crossing
+from lessllm_gateway import recorder
+from lessllm_gateway.clock import Clock
+from lessllm_gateway.credentials import Caller, authenticate
+from lessllm_gateway.crossing import Crossing
 from lessllm_gateway.errors import Dialect, Rejection, error_body
-from lessllm_gateway.failures import failure
 from lessllm_gateway.intake import Message, Presence, Receive, TooLarge, read_body
 from lessllm_gateway.memory import Budget, Lease
 from lessllm_gateway.metrics import OPEN_CALLS
 from lessllm_gateway.models import Catalogue
-from lessllm_gateway.outbound import Clock, Outbound, Way
+from lessllm_gateway.outbound import Outbound
+from lessllm_gateway.pursuit import Asking, Pursuit
 from lessllm_gateway.recorder import Recorder
 from lessllm_gateway.relay import Relay, Send
 from lessllm_gateway.request import Asked, Endpoint, find_endpoint, guess_dialect, read_fields
-from lessllm_gateway.routing import Router, Target
+from lessllm_gateway.routing import Router
 
 LISTING_S = 5.0  # for a provider's list of models, before ours goes without it
 
@@ -192,76 +192,26 @@ class Call:
     async def _forward(
         self, endpoint: Endpoint, caller: Caller, asked: Asked, cross: Crossing | None = None
     ) -> None:
-        target = self._proxy.router.target(endpoint, asked, caller)
-        way = self._proxy.outbound.way(target.upstream, target.origin)
-        recorder.note_target(self._record, target, caller, way.route)
-        cross = cross or crossing(target, asked, self._record.request_body)
-        work = self._exchange(target, way, cross)
-        await Presence(self._receive).during(work, lambda: self._relay.finished)
-
-    async def _exchange(self, target: Target, way: Way, cross: Crossing) -> None:
-        """Ask the upstream and relay what it answers."""
-        record, clock, limits = self._record, self._clock, self._limits
-        request = self._upstream_request(target, way, cross)
-        attempt = Attempt(
-            provider=target.upstream.name,
-            upstream_model=target.model,
-            url=record.upstream_url or "",
-            route=way.route,
-            start_ns=clock.now(),
-        )
-        record.attempts.append(attempt)
-        try:
-            async with asyncio.timeout(max(0.0, limits.total_s - clock.now() / 1e9)):
-                async with asyncio.timeout(limits.first_byte_s):
-                    response = await way.transport.handle_async_request(request)
-                recorder.note_response(record, attempt, clock, response)
-                try:
-                    await self._relay_answer(response, cross)
-                finally:
-                    await response.aclose()
-            failed = (record.status_code or 0) >= 400
-            record.end_reason = EndReason.UPSTREAM_ERROR if failed else EndReason.COMPLETE
-            attempt.phase = "done"
-        except Rejection as rejection:
-            recorder.note_failure(attempt, rejection)
-            raise
-        except Exception as error:
-            cause = failure(error, attempt, clock.marks, is_sending=self._relay.is_sending)
-            recorder.note_failure(attempt, cause)
-            raise cause from error
-        finally:
-            attempt.end_ns = clock.now()
-            record.network = clock.network(way.route)
-
-    def _upstream_request(self, target: Target, way: Way, cross: Crossing) -> httpx.Request:
-        self._record.usage_requested = cross.usage_requested
-        self._record.upstream_streaming = cross.streaming
-        if cross.translated:
-            self._record.upstream_request_body = cross.body or None
-            self._relay.keep_client_body(self._proxy.recorder.tape())
-        query = self._query if target.passes_credentials else without_key(self._query)
-        accepted = b"identity" if cross.reads_answer else self._headers.get(b"accept-encoding", b"")
-        raw = headers.to_upstream(self._scope["headers"], target, accepted, len(cross.body))
-        return way.request(
+        targets = self._proxy.router.targets(endpoint, asked, caller)
+        asking = Asking(
             self._scope["method"],
-            target.path + (f"?{query}" if query else ""),
-            [*raw, *cross.headers],
-            cross.body,
-            self._limits,
+            self._scope["headers"],
+            self._headers.get(b"accept-encoding", b""),
+            self._query,
+            asked,
+            caller,
+        )
+        pursuit = Pursuit(
+            asking,
+            self._record,
             self._clock,
+            self._relay,
+            self._limits,
+            self._proxy.outbound,
+            self._proxy.recorder.tape,
         )
-
-    async def _relay_answer(self, response: httpx.Response, cross: Crossing) -> None:
-        transform, convert = cross.treatment(
-            response.status_code,
-            response.headers.get("content-type", ""),
-            response.headers.get("content-encoding", ""),
-        )
-        if convert is not None:
-            await self._relay.answer_whole(response, convert)
-        else:
-            await self._relay.answer(response, transform)
+        work = pursuit.run(targets, cross)
+        await Presence(self._receive).during(work, lambda: self._relay.finished)
 
     async def _refuse(self, rejection: Rejection) -> None:
         """The rejection to record and client."""

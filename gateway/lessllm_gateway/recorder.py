@@ -10,11 +10,12 @@ from lessllm_shared import record as rec
 from lessllm_shared.record import Attempt, CallRecord, EndReason
 
 from lessllm_gateway import credentials
+from lessllm_gateway.clock import Clock
 from lessllm_gateway.credentials import Caller
+from lessllm_gateway.egress.exchange import Exchange
 from lessllm_gateway.errors import Rejection
 from lessllm_gateway.memory import Budget, Tape
 from lessllm_gateway.metrics import CALLS, RECORDS_LOST
-from lessllm_gateway.outbound import Clock
 from lessllm_gateway.request import MAX_NAME_CHARS, Asked
 from lessllm_gateway.routing import Target
 
@@ -111,15 +112,16 @@ def note_target(record: CallRecord, target: Target, caller: Caller, route: str) 
     record.key_fingerprint = credentials.fingerprint(key) if key else None
 
 
-def note_response(record: CallRecord, attempt: Attempt, clock: Clock, response: httpx.Response) -> None:
+def note_response(
+    record: CallRecord, attempt: Attempt, clock: Clock, exchange: Exchange, response: httpx.Response
+) -> None:
     """What its headers and their time say."""
-    marks = clock.marks
     attempt.status_code = response.status_code
-    attempt.phase = "receive"
     record.response_headers = credentials.recordable_headers(response.headers.raw)
-    record.upstream_start_ns = marks.get("http11.send_request_headers.started", attempt.start_ns)
-    record.upstream_sent_ns = marks.get("http11.send_request_body.complete")
-    record.upstream_headers_ns = marks.get("http11.receive_response_headers.complete", clock.now())
+    record.upstream_start_ns = clock.at(exchange.send_start)
+    record.upstream_sent_ns = clock.at(exchange.sent)
+    record.upstream_headers_ns = clock.at(exchange.head)
+    record.prior_attempts_ns = attempt.start_ns - record.attempts[0].start_ns
 
 
 def note_failure(attempt: Attempt, rejection: Rejection) -> None:

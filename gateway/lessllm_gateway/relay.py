@@ -13,11 +13,11 @@ import httpx
 from lessllm_shared.record import CallRecord, EndReason
 
 from lessllm_gateway import headers
+from lessllm_gateway.clock import Clock
 from lessllm_gateway.credentials import RawHeaders
 from lessllm_gateway.crossing import Convert
 from lessllm_gateway.errors import Rejection
 from lessllm_gateway.memory import Lease, Tape
-from lessllm_gateway.outbound import Clock
 from lessllm_gateway.transform import Transform
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -45,13 +45,13 @@ class Relay:
         self.finished = False  # … and the last byte
         self.is_sending = False  # waiting for the client, not for the upstream
 
-    def keep_client_body(self, tape: Tape) -> None:
-        """What the client gets is not what the upstream said: record it too."""
+    def keep_client_body(self, tape: Tape | None) -> None:
+        """What the client gets is not what the upstream said: record it too. None: it is the same."""
         self._client_tape = tape
 
-    async def answer(self, response: httpx.Response, transform: Transform | None) -> None:
+    async def answer(self, response: httpx.Response, transform: Transform | None, timing: bytes) -> None:
         """The upstream's answer as it comes. Raises httpx's exceptions, TimeoutError and Rejection."""
-        raw = headers.to_client(response.headers.raw, self._record.request_id)
+        raw = headers.to_client(response.headers.raw, self._record.request_id, timing)
         if transform is not None:
             raw = [(name, value) for name, value in raw if name != b"content-length"]
         content_type = response.headers.get("content-type", "")
@@ -69,7 +69,7 @@ class Relay:
             await self._body(rest)
         await self._body(b"", more=False)
 
-    async def answer_whole(self, response: httpx.Response, convert: Convert) -> None:
+    async def answer_whole(self, response: httpx.Response, convert: Convert, timing: bytes) -> None:
         """The upstream's answer, converted when all of it is there. Raises as `answer`."""
         parts: list[bytes] = []
         size = 0
@@ -90,7 +90,7 @@ class Relay:
         status, body = convert(b"".join(parts))
         raw = [
             (name, value)
-            for name, value in headers.to_client(response.headers.raw, self._record.request_id)
+            for name, value in headers.to_client(response.headers.raw, self._record.request_id, timing)
             if name not in {b"content-length", b"content-type", b"content-encoding"}
         ]
         await self._whole(status, raw, body)

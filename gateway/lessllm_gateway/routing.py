@@ -4,6 +4,7 @@ A client's key goes only to the provider that its endpoint belongs to, and nowhe
 addresses come from configuration only.
 """
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -48,20 +49,31 @@ class Router:
         self._provider_by_name = lru_cache(1024)(self._find_provider_by_name)
         for alias, model in settings.models.items():
             self._check_provider(f"models.{alias}.provider", model.provider)
+            for name in model.fallbacks:
+                self._check_fallback(alias, name)
         self._check_provider("gateway.default_provider", settings.gateway.default_provider)
 
-    def target(self, endpoint: Endpoint, asked: Asked, caller: Caller) -> Target:
-        """The target of one call. Raises Rejection."""
+    def targets(self, endpoint: Endpoint, asked: Asked, caller: Caller) -> list[Target]:
+        """The target of one call, and those of its fallbacks that can be called. Raises Rejection."""
+        targets = [self._target(endpoint, asked, caller, asked.model)]
+        alias = self.models.get(asked.model or "")
+        if alias is not None and endpoint.provider is None and endpoint.api_format in INTERPRETED:
+            for name in alias.fallbacks:
+                with contextlib.suppress(Rejection):  # no key for it, or a format that doesn't cross
+                    targets.append(self._target(endpoint, asked, caller, name))
+        return targets
+
+    def _target(self, endpoint: Endpoint, asked: Asked, caller: Caller, name: str | None) -> Target:
         home = self._home(endpoint)
         if endpoint.provider is not None:
-            upstream, model, address = home, asked.model, home.passthrough
+            upstream, model, address = home, name, home.passthrough
             path, upstream_format = endpoint.path, endpoint.api_format
         else:
             is_known = endpoint.api_format in INTERPRETED
-            upstream, model = self._by_model(asked.model, home) if is_known else (home, asked.model)
+            upstream, model = self._by_model(name, home) if is_known else (home, name)
             address = upstream.base
             path, upstream_format = _path(endpoint, upstream)
-        key, passes_credentials = self._key(upstream, home, caller, endpoint, asked.model)
+        key, passes_credentials = self._key(upstream, home, caller, endpoint, name)
         return Target(
             upstream=upstream,
             origin=address.origin,
@@ -75,13 +87,23 @@ class Router:
                 endpoint.provider is None
                 and endpoint.api_format in MEASURABLE
                 and not asked.streaming
-                and self._measures(asked.model, upstream)
+                and self._measures(name, upstream)
             ),
         )
 
     def _check_provider(self, key: str, name: str) -> None:
         if name not in self.upstreams:
             raise ConfigError(f"{key}: {name!r} is not a provider with a base_url")
+
+    def _check_fallback(self, alias: str, name: str) -> None:
+        is_alias = name in self.models and name != alias
+        prefix, slash, rest = name.partition("/")
+        is_path = slash and rest and prefix in self.upstreams
+        if not is_alias and not is_path and self._provider_by_name(name) is None:
+            raise ConfigError(
+                f"models.{alias}.fallbacks: {name!r} is neither another alias nor a known provider's model;"
+                " write provider/model"
+            )
 
     def _home(self, endpoint: Endpoint) -> Upstream:
         """The provider that the endpoint belongs to: only this one may get the client's own key."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from lessllm_shared.config import ConfigError, GatewaySettings
-from lessllm_shared.config.sections import Provider, Proxy
+from lessllm_shared.config.sections import Provider, Proxy, Retries, Tls
 from lessllm_shared.providers import PRESETS, Preset, WireFormat
 
 _PROVIDER_NAME = re.compile(r"(?!v1$)[A-Za-z0-9._-]+")
@@ -39,6 +39,9 @@ class Upstream:
     key_header: str
     is_local: bool  # on this machine: its servers want no key
     proxy: Proxy | None  # None: direct
+    tls: Tls
+    http2: bool
+    retries: Retries
     stream_options: bool
     models: tuple[str, ...]
     aliases: Mapping[str, str]
@@ -90,6 +93,9 @@ def _upstream(
         key_header=key_header.lower(),
         is_local=_LOOPBACK.fullmatch(urlsplit(base_url).hostname or "") is not None,
         proxy=None if configured.proxy == "direct" else configured.proxy or settings.proxy,
+        tls=configured.tls or settings.tls,
+        http2=configured.http2,
+        retries=configured.retries or settings.retries,
         stream_options=preset.stream_options if stream_options is None else stream_options,
         models=preset.models,
         aliases=preset.aliases,

@@ -54,7 +54,8 @@ class Attempt(msgspec.Struct, omit_defaults=True, kw_only=True):
     route: str
     start_ns: int
     end_ns: int | None = None
-    phase: str = "connect"  # how far it came: connect, send, wait, receive, done
+    # How far it came: pool, dns, connect, proxy_handshake, tls, send, wait, receive, done.
+    phase: str = "pool"
     status_code: int | None = None
     error_code: str | None = None
     error_message: str | None = None

@@ -129,7 +129,7 @@ class Gateway:
             **sections,
         }
         settings = load(GatewaySettings, document, {})
-        outbound = Outbound(settings.pool, {})
+        outbound = Outbound(settings, {})
         self._stack.push_async_callback(outbound.close)
         budget = Budget(settings.gateway.record_buffer_bytes)
         recorder = Recorder(self._records, settings.logging.max_body_bytes, budget)

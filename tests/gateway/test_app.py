@@ -136,10 +136,10 @@ async def test_routes_show_whose_key_is_used_and_none_itself(serving):
     routes = response.json()["providers"]
     assert routes["openai"] == {
         "base_url": "https://api.openai.com/v1",
-        "route": "socks5://proxy.test",
+        "routes": ["socks5://proxy.test:1080"],
         "key": "configured",
     }
-    assert (routes["local"]["route"], routes["anthropic"]["key"]) == ("direct", "client")
+    assert (routes["local"]["routes"], routes["anthropic"]["key"]) == (["direct"], "client")
     assert "CANARY" not in response.text
 
 
@@ -168,8 +168,11 @@ async def test_routes_show_whose_key_is_used_and_none_itself(serving):
         ({"providers": {"new": {"base_url": "http://a.test/é"}}}, "providers.new.base_url"),
         ({"models": {"m": {"provider": "nobody"}}}, "models.m.provider"),
         ({"gateway": {"default_provider": "nobody"}}, "gateway.default_provider"),
-        ({"proxy": {"http_proxy": "http://CANARY:x@:1"}}, "proxy"),
-        ({"proxy": {"socks_proxy": "socks5://CANARY@p.test:port"}}, "proxy"),
+        ({"proxy": {"http_proxy": "http://CANARY:x@:1"}}, "proxy.http_proxy"),
+        ({"proxy": {"socks_proxy": "socks5://CANARY@p.test:port"}}, "proxy.socks_proxy"),
+        ({"models": {"m": {"provider": "openai", "fallbacks": ["nobody"]}}}, "models.m.fallbacks"),
+        ({"models": {"m": {"provider": "openai", "fallbacks": ["m"]}}}, "models.m.fallbacks"),
+        ({"tls": {"ca_file": "/nowhere.pem"}}, "tls.ca_file"),
     ],
 )
 def test_a_configuration_that_can_not_work_is_refused_at_the_start(sections, key):

@@ -324,7 +324,7 @@ async def test_a_proxy_that_is_away_is_named(gateway, records, proxy):
     scheme = "socks" if proxy.startswith("socks") else "http"
     url = proxy.replace("://", "://user:CANARY@")
     client = await gateway(
-        providers={"openai": {"base_url": "http://upstream.test/v1"}},
+        providers={"openai": {"base_url": "http://192.0.2.1/v1"}},
         proxy={f"{scheme}_proxy": url, "trust_env": False},
     )
     response = await post(client)
@@ -372,29 +372,43 @@ async def proxy_that(answers: bytes | None):
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
+PROXY, BEHIND = EndReason.PROXY_ERROR, EndReason.CONNECT_ERROR
+
+
 @pytest.mark.parametrize(
-    ("scheme", "answers", "status", "code"),
+    ("scheme", "answers", "status", "code", "end_reason"),
     [
-        ("http", b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", 502, "proxy_error"),
-        ("http", b"HTTP/1.1 403 Forbidden\r\n\r\n", 502, "proxy_error"),
-        ("socks5", b"\x05\xff", 502, "proxy_error"),
-        ("socks5", b"\x05\x00\x05\x05\x00\x01\x00\x00\x00\x00\x00\x00", 502, "proxy_error"),
-        ("socks5", b"HTTP/1.1 400 Bad Request\r\n\r\n", 502, "proxy_error"),
-        ("socks5", None, 504, "proxy_timeout"),
-        ("socks4", b"\x00\x5b\x00\x00\x00\x00\x00\x00", 502, "proxy_error"),
+        ("http", b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", 502, "proxy_auth_failed", PROXY),
+        ("http", b"HTTP/1.1 403 Forbidden\r\n\r\n", 502, "proxy_refused_target", PROXY),
+        ("http", b"HTTP/1.1 503 Service Unavailable\r\n\r\n", 502, "upstream_unreachable", BEHIND),
+        ("http", b"\x05\xff\r\n\r\n", 502, "proxy_protocol_error", PROXY),
+        ("http", b"", 502, "proxy_protocol_error", PROXY),
+        ("http", None, 504, "proxy_timeout", PROXY),
+        ("https", b"HTTP/1.1 400 Bad Request\r\n\r\n", 502, "proxy_tls_failed", PROXY),
+        ("https", None, 504, "proxy_timeout", PROXY),
+        ("socks5", b"\x05\xff", 502, "proxy_auth_failed", PROXY),
+        ("socks5", b"\x05\x00\x05\x02\x00\x01" + bytes(6), 502, "proxy_refused_target", PROXY),
+        ("socks5", b"HTTP/1.1 400 Bad Request\r\n\r\n", 502, "proxy_protocol_error", PROXY),
+        ("socks5", None, 504, "proxy_timeout", PROXY),
+        ("socks4", b"\x00\x5b" + bytes(6), 502, "upstream_unreachable", BEHIND),
+        ("socks4", b"\x00\x5d" + bytes(6), 502, "proxy_auth_failed", PROXY),
     ],
 )
-async def test_a_proxy_that_refuses_or_stays_silent_is_named(gateway, records, scheme, answers, status, code):
+async def test_a_proxy_that_refuses_or_stays_silent_is_named(
+    gateway, records, scheme, answers, status, code, end_reason
+):
     async with proxy_that(answers) as address:
-        name = "http_proxy" if scheme == "http" else "socks_proxy"
+        name = "http_proxy" if scheme.startswith("http") else "socks_proxy"
         client = await gateway(
             providers={"openai": {"base_url": "https://192.0.2.1/v1"}},
             proxy={name: f"{scheme}://{address}", "trust_env": False},
-            timeouts={"connect_s": 0.3},
+            timeouts={"proxy_handshake_s": 0.3},
         )
         response = await post(client)
-    await expect(response, records, status, code, EndReason.PROXY_ERROR)
+    record = await expect(response, records, status, code, end_reason)
     assert f"{scheme}://{address}" in response.json()["error"]["message"]
+    assert record.attempts[-1].phase == "proxy_handshake"
+    assert record.network.proxy_handshake_ns is not None
 
 
 async def test_a_call_that_finds_no_free_connection_in_time_is_a_503(gateway, upstream, records):
@@ -406,3 +420,14 @@ async def test_a_call_that_finds_no_free_connection_in_time_is_a_503(gateway, up
     await expect(await post(client), records, 503, "pool_exhausted", EndReason.CONNECT_ERROR)
     first.cancel()
     assert (await records.one()).end_reason is EndReason.CLIENT_CANCELLED
+
+
+async def test_a_name_that_does_not_resolve_here_may_by_the_proxy(gateway, records):
+    client = await gateway(
+        providers={"openai": {"base_url": "http://upstream.test/v1"}},
+        proxy={"socks_proxy": "socks5://127.0.0.1:1", "trust_env": False},
+    )
+    response = await post(client)
+    record = await expect(response, records, 502, "upstream_unreachable", EndReason.CONNECT_ERROR)
+    assert record.attempts[-1].phase == "dns"
+    assert response.json()["error"]["message"].endswith("write socks5h://")

@@ -232,7 +232,7 @@ async def test_a_defect_is_logged_without_its_text_and_the_client_hears_of_it(
     def fail(*_):
         raise RuntimeError(CANARY)
 
-    monkeypatch.setattr("lessllm_gateway.proxy.crossing", fail)
+    monkeypatch.setattr("lessllm_gateway.pursuit.crossing", fail)
     client = await gateway()
     response = await client.post("/v1/chat/completions", json=CHAT, headers={"authorization": "Bearer k"})
     assert (response.status_code, response.json()["error"]["code"]) == (500, "gateway_error")

@@ -17,7 +17,7 @@ CLIENT = Caller(None, "sk-client")
 
 def route(model, endpoint=CHAT, caller=CLIENT, environ=ALL_KEYS, **sections) -> Target:
     router = Router(load(GatewaySettings, sections, {}), environ)
-    return router.target(endpoint, Asked(model=model), caller)
+    return router.targets(endpoint, Asked(model=model), caller)[0]
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def _routes(providers: dict[str, Any], configured: set[str]) -> RenderableType:
     rows: list[tuple[str, str, str]] = []
     alike: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name, provider in providers.items():
-        route, key = provider["route"], _KEYS[provider["key"]]
+        route, key = ", else ".join(provider["routes"]), _KEYS[provider["key"]]
         if name in configured or provider["key"] != "client":
             rows.append((name, f"{route} to {provider['base_url']}", key))
         else:

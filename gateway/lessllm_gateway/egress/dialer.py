@@ -50,6 +50,16 @@ class DialError(httpx.ConnectError):
         self.code = code
         self.text = text  # our own words, fit for the client
 
+    @property
+    def blames_proxy(self) -> bool:
+        """Whether another upstream by this proxy would fare no better."""
+        return self.code in _PROXY_FAULTS
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether only a change of the configuration helps, here or at the other end."""
+        return self.code in _LASTING
+
 
 class Dialer:
     """Opens connections."""
@@ -90,7 +100,11 @@ class Dialer:
 
     async def _address_for(self, hop: Hop, origin: Origin, exchange: Exchange) -> str:
         """The upstream's address, for a proxy that does not take names."""
-        addresses = await self._addresses(origin, exchange, None)
+        try:
+            addresses = await self._addresses(origin, exchange, None)
+        except DialError as error:
+            text = f"{error.text} here; to let the proxy resolve names, write {hop.kind.resolving}://"
+            raise DialError(error.phase, error.code, text) from error
         of_v4 = [address for address in addresses if address[0] == socket.AF_INET]
         if hop.kind is Kind.SOCKS4 and not of_v4:
             text = f"{origin.host} has no IPv4 address, and SOCKS4 knows no others: use socks5"
@@ -138,7 +152,8 @@ class Dialer:
                 try:
                     transport = await _start_tls(transport, talk, place.hop_tls, hop.host)
                 except OSError as error:
-                    text = f"TLS with the proxy failed: {_tls_reason(error, 'proxy.tls.ca_file')}"
+                    reason = _tls_reason(error).replace("tls.ca_file", "proxy.tls.ca_file")
+                    text = f"TLS with the proxy failed: {reason}"
                     raise DialError(exchange.phase, "proxy_tls_failed", text) from error
             if origin is not None:
                 try:
@@ -161,7 +176,7 @@ class Dialer:
             try:
                 return await _start_tls(transport, protocol, context, host)
             except OSError as error:
-                text = f"TLS with the upstream failed: {_tls_reason(error, 'tls.ca_file')}"
+                text = f"TLS with the upstream failed: {_tls_reason(error)}"
                 raise DialError(Phase.TLS, "upstream_tls_failed", text) from error
 
 
@@ -222,9 +237,21 @@ def _reason(error: Exception) -> str:
     return type(error).__name__
 
 
-def _tls_reason(error: OSError, ca_file: str) -> str:
+def _tls_reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"{describe_verification(error)} (see {ca_file})"
+        return f"its certificate {describe_verification(error)}"
     if isinstance(error, ssl.SSLError):
         return (error.reason or type(error).__name__).lower().replace("_", " ")
     return "the connection was closed during the handshake"
+
+
+_PROXY_FAULTS = frozenset(
+    (
+        "proxy_unreachable",
+        "proxy_timeout",
+        "proxy_auth_failed",
+        "proxy_protocol_error",
+        "proxy_tls_failed",
+    )
+)
+_LASTING = frozenset(("proxy_auth_failed", "proxy_refused_target", "proxy_tls_failed", "upstream_tls_failed"))

@@ -20,9 +20,6 @@ class Phase(StrEnum):
     DONE = "done"
 
 
-UNSENT = frozenset((Phase.POOL, Phase.DNS, Phase.CONNECT, Phase.PROXY_HANDSHAKE, Phase.TLS))
-
-
 @dataclass(slots=True)
 class Exchange:
     """Durations and `time.monotonic_ns` marks; None for what did not happen or can't be seen."""
@@ -40,6 +37,19 @@ class Exchange:
     sent: int | None = None
     head: int | None = None  # the answer's head was read
 
+    def server_timing(self) -> bytes:
+        """The phases up to the answer's head, as the value of a Server-Timing header (W3C)."""
+        phases = (
+            (b"pool", self.pool_wait_ns),
+            (b"dns", self.dns_ns),
+            (b"connect", self.tcp_connect_ns),
+            (b"proxy", self.proxy_handshake_ns),
+            (b"tls", self.tls_ns),
+            (b"send", _between(self.send_start, self.sent)),
+            (b"wait", _between(self.sent, self.head)),
+        )
+        return b", ".join(b"%b;dur=%.3f" % (name, ns / 1e6) for name, ns in phases if ns is not None)
+
     def marks(self) -> NetworkMarks:
         """For the record."""
         return NetworkMarks(
@@ -52,3 +62,7 @@ class Exchange:
             remote_dns=self.remote_dns,
             round_trip_ns=self.round_trip_ns,
         )
+
+
+def _between(start: int | None, end: int | None) -> int | None:
+    return None if start is None or end is None else end - start

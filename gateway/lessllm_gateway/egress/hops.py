@@ -20,6 +20,11 @@ class Kind(StrEnum):
     SOCKS5 = "socks5"
     SOCKS5H = "socks5h"
 
+    @property
+    def resolving(self) -> "Kind":
+        """The same, but that the proxy resolves names."""
+        return {Kind.SOCKS4: Kind.SOCKS4A, Kind.SOCKS5: Kind.SOCKS5H}.get(self, self)
+
 
 _ALIASES = {"socks": Kind.SOCKS5}
 _PORTS = {Kind.HTTP: 80, Kind.HTTPS: 443}

@@ -14,7 +14,7 @@ import httpx
 
 from lessllm_gateway.egress.answer import Broken
 from lessllm_gateway.egress.connection import Connection
-from lessllm_gateway.egress.dialer import Place
+from lessllm_gateway.egress.dialer import DialError, Place
 from lessllm_gateway.egress.exchange import Exchange, Phase
 from lessllm_gateway.egress.pool import Pool
 
@@ -49,6 +49,10 @@ class Transport(httpx.AsyncBaseTransport):
                 if isinstance(error, Broken) and not error.received and may_repeat:
                     continue
                 raise
+            if answer.status == 407 and self._place.origin is None:
+                self._pool.give_back(connection)
+                text = "the proxy wants another user name and password (it answered with 407)"
+                raise DialError(Phase.PROXY_HANDSHAKE, "proxy_auth_failed", text)
             stream = _Body(self._pool, connection)
             return httpx.Response(answer.status, headers=answer.headers, stream=stream)
 
