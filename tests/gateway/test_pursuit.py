@@ -1,4 +1,4 @@
-"""Chains, retries and fallbacks: which upstream hears what, what the client gets, and what the record says."""
+"""Chains, retries and fallbacks: what upstreams hear, what the client gets, what the record says."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,8 @@ CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
 PLAIN = {"gateway": {"measure_non_streaming": False}}
 DEAD = "socks5://127.0.0.1:1"
 DONE = b'{"id":"c1","object":"chat.completion","choices":[]}'
-CLAUDE = b'{"id":"m1","type":"message","role":"assistant","content":[{"type":"text","text":"Hi"}],' + (
+CLAUDE = (
+    b'{"id":"m1","type":"message","role":"assistant","content":[{"type":"text","text":"Hi"}],'
     b'"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1}}'
 )
 
