@@ -20,7 +20,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from lessllm_gateway.delivery import Delivery, check_endpoint
 from lessllm_gateway.intake import Message, Receive
 from lessllm_gateway.memory import Budget
-from lessllm_gateway.metrics import RECORDS_BUFFER_USED_BYTES, RECORDS_PENDING, REQUESTS_HELD_BYTES
+from lessllm_gateway.metrics import (
+    CALLS_WAITING,
+    CONNECTIONS,
+    RECORDS_BUFFER_USED_BYTES,
+    RECORDS_PENDING,
+    REQUESTS_HELD_BYTES,
+)
 from lessllm_gateway.outbound import Outbound
 from lessllm_gateway.outbox import Outbox
 from lessllm_gateway.proxy import Proxy
@@ -68,6 +74,9 @@ def create_app(settings: GatewaySettings) -> AsgiApp:
     RECORDS_PENDING.set_function(lambda: outbox.pending)
     RECORDS_BUFFER_USED_BYTES.set_function(lambda: records.used_bytes)
     REQUESTS_HELD_BYTES.set_function(lambda: requests.used_bytes)
+    CONNECTIONS.labels("busy").set_function(lambda: outbound.pool.open_count - outbound.pool.idle_count)
+    CONNECTIONS.labels("idle").set_function(lambda: outbound.pool.idle_count)
+    CALLS_WAITING.set_function(lambda: outbound.pool.waiting_count)
     return _by_path(BrowserGuard(own, hosts), proxy)
 
 

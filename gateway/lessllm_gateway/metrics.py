@@ -1,6 +1,6 @@
 """What the gateway counts, for Prometheus. Labels come from configured names only."""
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
 CALLS = Counter(
     "lessllm_gateway_calls_total",
@@ -8,6 +8,37 @@ CALLS = Counter(
     ["provider", "end_reason"],
 )
 OPEN_CALLS = Gauge("lessllm_gateway_open_calls", "Calls under way")
+TRIES = Counter(
+    "lessllm_gateway_tries_total",
+    "Tries at an upstream, by provider and error code (none: it answered). A call has more than one when it"
+    " went on to another proxy, was repeated, or fell back to another model",
+    ["provider", "code"],
+)
+PHASE_SECONDS = Histogram(
+    "lessllm_gateway_phase_seconds",
+    "Time of each network phase of a try: pool (waiting for a connection), dns, connect, proxy_handshake, tls"
+    " (these four of new connections only), send, wait (until the answer's head)",
+    ["provider", "phase"],
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+)
+PROXY_UP = Gauge(
+    "lessllm_gateway_proxy_up",
+    "1: calls go through this proxy; 0: it failed and is set aside until it is tried again",
+    ["proxy"],
+)
+CONNECTIONS = Gauge(
+    "lessllm_gateway_connections",
+    "Upstream connections over HTTP/1.1: busy (or being dialled) and idle",
+    ["state"],
+)
+CONNECTIONS_OPENED = Counter(
+    "lessllm_gateway_connections_opened_total",
+    "Upstream connections over HTTP/1.1 that were opened; the other tries reused one",
+)
+CALLS_WAITING = Gauge(
+    "lessllm_gateway_calls_waiting",
+    "Calls that wait for a connection: pool.max_connections or pool.max_per_host are in use",
+)
 BODIES_CUT = Counter(
     "lessllm_gateway_bodies_cut_total",
     "Bodies recorded in part because gateway.record_buffer_bytes was used up; the client got them whole",

@@ -21,6 +21,7 @@ from lessllm_gateway.egress.hops import Hop, Kind, parse_origin
 from lessllm_gateway.egress.http2 import Http2Transport
 from lessllm_gateway.egress.pool import Limits, Pool
 from lessllm_gateway.egress.transport import Transport
+from lessllm_gateway.metrics import PROXY_UP
 from lessllm_gateway.tries import Policy, RetryBudget
 from lessllm_gateway.upstreams import Upstream
 
@@ -72,7 +73,7 @@ class Outbound:
         self._transports: dict[tuple[Place, bool], httpx.AsyncBaseTransport] = {}
         self._ways: dict[tuple[str, str], tuple[Way, ...]] = {}
         self._policies: dict[str, Policy] = {}
-        self.health: dict[Hop, Health] = {}
+        self._health: dict[Hop, Health] = {}
 
     def ways(self, upstream: Upstream, origin: str) -> tuple[Way, ...]:
         """The ways to an origin of an upstream, in order. Raises ConfigError for what can't be one."""
@@ -92,8 +93,14 @@ class Outbound:
                 Http2Transport(place, self._patience, self._limits) if http2 else Transport(self.pool, place)
             )
             self._transports[place, http2] = transport
-        health = None if hop is None else self.health.setdefault(hop, Health())
-        return Way(httpx.URL(origin), transport, hop, health)
+        return Way(httpx.URL(origin), transport, hop, None if hop is None else self._health_of(hop))
+
+    def _health_of(self, hop: Hop) -> Health:
+        health = self._health.get(hop)
+        if health is None:
+            health = self._health[hop] = Health()
+            PROXY_UP.labels(str(hop)).set_function(lambda: health.is_up)
+        return health
 
     def _place(self, upstream: Upstream, origin: str, hop: Hop | None) -> Place:
         to = parse_origin(origin)

@@ -24,6 +24,7 @@ from lessllm_gateway.egress.pool import PoolFull
 from lessllm_gateway.errors import Rejection
 from lessllm_gateway.failures import failure
 from lessllm_gateway.memory import Tape
+from lessllm_gateway.metrics import PHASE_SECONDS, TRIES
 from lessllm_gateway.outbound import DIRECT, Outbound, Way
 from lessllm_gateway.relay import Relay
 from lessllm_gateway.request import Asked
@@ -131,6 +132,7 @@ class Pursuit:
             ways.abandoned()
             attempt.phase, attempt.end_ns = exchange.phase, self._clock.now()
             self._record.network = exchange.marks()
+            _measure(attempt, exchange)
 
     def _begin(self, target: Target, route: str) -> Attempt:
         recorder.note_target(self._record, target, self._asking.caller, route)
@@ -219,3 +221,9 @@ class Pursuit:
 
     def _time_left_s(self) -> float:
         return max(0.0, self._limits.total_s - self._clock.now() / 1e9)
+
+
+def _measure(attempt: Attempt, exchange: Exchange) -> None:
+    TRIES.labels(attempt.provider, attempt.error_code or "none").inc()
+    for phase, duration_ns in exchange.durations_ns():
+        PHASE_SECONDS.labels(attempt.provider, phase).observe(duration_ns / 1e9)

@@ -120,7 +120,7 @@ async def test_every_metric_has_a_name_of_ours_and_says_what_it_means(serving):
         text = (await client.get("/metrics")).text
     families = [f for f in text_string_to_metric_families(text) if not f.name.endswith("_created")]
     ours = {family.name: family for family in families if family.name.startswith("lessllm_gateway_")}
-    assert len(ours) == 9
+    assert len(ours) == 15
     assert all(len(family.documentation) > 10 for family in ours.values())
     calls = ours["lessllm_gateway_calls"].samples
     assert any(s.labels == {"provider": "none", "end_reason": "rejected"} and s.value for s in calls)

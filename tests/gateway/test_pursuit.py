@@ -7,6 +7,7 @@ import json
 import httpx
 import pytest
 from lessllm_shared.record import EndReason
+from prometheus_client import REGISTRY
 
 KEY = {"authorization": "Bearer sk-x"}
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
@@ -273,3 +274,22 @@ async def test_the_answer_says_where_its_time_went(gateway, records):
     assert record.network.connection_reused is True
     assert record.network.tcp_connect_ns is None
     assert record.network.round_trip_ns is not None
+
+
+async def test_metrics_tell_tries_phases_and_proxies(gateway, upstream, records, answer):
+    def sample(name, **labels):
+        return REGISTRY.get_sample_value(f"lessllm_gateway_{name}", labels) or 0
+
+    upstream.answer = answer(DONE)
+    before = sample("phase_seconds_count", provider="told", phase="connect")
+    client = await gateway(
+        providers={"told": {"format": "openai", "base_url": upstream.url, "api_key": "k"}},
+        proxy={"chain": [DEAD], "fallback_direct": True},
+        **PLAIN,
+    )
+    assert (await ask(client, {**CHAT, "model": "told/m"})).status_code == 200
+    await records.one()
+    assert sample("tries_total", provider="told", code="proxy_unreachable") == 1
+    assert sample("tries_total", provider="told", code="none") == 1
+    assert sample("phase_seconds_count", provider="told", phase="connect") == before + 2
+    assert sample("proxy_up", proxy=DEAD) == 0

@@ -37,18 +37,22 @@ class Exchange:
     sent: int | None = None
     head: int | None = None  # the answer's head was read
 
-    def server_timing(self) -> bytes:
-        """The phases up to the answer's head, as the value of a Server-Timing header (W3C)."""
-        phases = (
-            (b"pool", self.pool_wait_ns),
-            (b"dns", self.dns_ns),
-            (b"connect", self.tcp_connect_ns),
-            (b"proxy", self.proxy_handshake_ns),
-            (b"tls", self.tls_ns),
-            (b"send", _between(self.send_start, self.sent)),
-            (b"wait", _between(self.sent, self.head)),
+    def durations_ns(self) -> list[tuple[Phase, int]]:
+        """Of the phases that happened, in order, up to the answer's head."""
+        durations = (
+            (Phase.POOL, self.pool_wait_ns),
+            (Phase.DNS, self.dns_ns),
+            (Phase.CONNECT, self.tcp_connect_ns),
+            (Phase.PROXY_HANDSHAKE, self.proxy_handshake_ns),
+            (Phase.TLS, self.tls_ns),
+            (Phase.SEND, _between(self.send_start, self.sent)),
+            (Phase.WAIT, _between(self.sent, self.head)),
         )
-        return b", ".join(b"%b;dur=%.3f" % (name, ns / 1e6) for name, ns in phases if ns is not None)
+        return [(phase, duration_ns) for phase, duration_ns in durations if duration_ns is not None]
+
+    def server_timing(self) -> bytes:
+        """The same, as the value of a Server-Timing header (W3C)."""
+        return ", ".join(f"{phase};dur={ns / 1e6:.3f}" for phase, ns in self.durations_ns()).encode()
 
     def marks(self) -> NetworkMarks:
         """For the record."""

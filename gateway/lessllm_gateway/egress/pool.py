@@ -15,6 +15,7 @@ import httpx
 from lessllm_gateway.egress.connection import Connection
 from lessllm_gateway.egress.dialer import Dialer, Place
 from lessllm_gateway.egress.exchange import Exchange
+from lessllm_gateway.metrics import CONNECTIONS_OPENED
 
 
 class PoolFull(httpx.PoolTimeout):
@@ -51,7 +52,6 @@ class Pool:
         self._places: dict[Connection, Place] = {}
         self._turns: deque[_Turn] = deque()
         self._sweeper: asyncio.TimerHandle | None = None
-        self.dialled = 0  # ever
 
     @property
     def open_count(self) -> int:
@@ -165,7 +165,7 @@ class Pool:
         except BaseException:
             self._release(place)
             raise
-        self.dialled += 1
+        CONNECTIONS_OPENED.inc()
         self._places[connection] = place
         connection.opened(self._forget, exchange.round_trip_ns)
         return connection
