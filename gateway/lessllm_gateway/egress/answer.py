@@ -2,8 +2,8 @@
 
 Bytes enter as the network brought them; out comes the head once it is whole, and the body's bytes of each
 read. The strictest reading of the framing is taken: a response that two parties could read differently is
-Broken. Informational responses are read over. What follows a complete response is its sender's mistake: it
-stands, and the connection is not used again.
+Broken. Informational responses and trailers are read over. What follows a complete response is its sender's
+mistake: it stands, and the connection is not used again.
 """
 
 import httptools
@@ -11,7 +11,7 @@ import httpx
 
 from lessllm_gateway.credentials import RawHeaders
 
-MAX_HEAD_BYTES = 128 * 1024  # of a response, informational ones before it included
+MAX_HEAD_BYTES = 128 * 1024  # of a response, informational ones before it included; of its trailers too
 
 
 class Broken(httpx.RemoteProtocolError):
@@ -32,26 +32,28 @@ class Answer:
         self.is_complete = False
         self.keeps_alive = False  # the connection can carry another request
         self._is_head_only = method == "HEAD"
+        self._ends_with_connection = False
         self._parser = httptools.HttpResponseParser(self)
-        self._received_bytes = 0  # of what is not body
+        self._held_bytes = 0  # that the parser may hold: what came since the last of the body
         self._body: list[bytes] = []
 
     def feed(self, data: bytes) -> bytes:
         """What of the body one read brought. Raises Broken."""
-        if not self.has_head:
-            self._received_bytes += len(data)
+        if self.is_complete:
+            self.keeps_alive = False
+            return b""
+        self._held_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            raise Broken("it switched to a protocol that was not asked for", received=True) from None
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self.keeps_alive = False
             if not self.is_complete:
                 raise Broken("its answer is not HTTP/1.1", received=True) from None
-            self.keeps_alive = False
-        if not self.has_head and self._received_bytes > MAX_HEAD_BYTES:
-            raise Broken("its answer's head does not end", received=True)
         if not self._body:
+            if self._held_bytes > MAX_HEAD_BYTES and not self.is_complete:
+                raise Broken("its answer's head or trailer does not end", received=True)
             return b""
+        self._held_bytes = 0
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body.clear()
         return body
@@ -60,18 +62,9 @@ class Answer:
         """The connection ended. Raises Broken if the answer has not."""
         if self.is_complete:
             return
-        if not self.has_head or not self._ends_with_connection():
-            raise Broken("it closed the connection", received=self._received_bytes > 0)
+        if not self._ends_with_connection:
+            raise Broken("it closed the connection", received=self.has_head or self._held_bytes > 0)
         self.is_complete = True
-
-    def _ends_with_connection(self) -> bool:
-        length = False
-        for name, value in self.headers:
-            lowered = name.lower()
-            if lowered == b"transfer-encoding":
-                return value.rpartition(b",")[2].strip().lower() != b"chunked"
-            length = length or lowered == b"content-length"
-        return not length
 
     # httptools calls these.
 
@@ -81,26 +74,37 @@ class Answer:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.has_head:  # afterwards: trailers
-            self.headers.append((name, value))
+            self.headers.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         if self.is_complete:
             return
         status = self._parser.get_status_code()
         if status < 200:
+            if status < 100:
+                raise httptools.HttpParserError("not a status")
             self.headers.clear()
             return
+        codings = self._values(b"transfer-encoding")
+        if codings and codings != [b"chunked"]:  # llhttp takes "x, chunked" for it too, and the rest for none
+            raise httptools.HttpParserError("a coding that was not asked for")
         self.status = status
         self.has_head = True
         self.keeps_alive = self._parser.should_keep_alive()
         self.is_complete = self._is_head_only
+        self._ends_with_connection = not codings and not self._values(b"content-length")
 
     def on_body(self, body: bytes) -> None:
         if self.is_complete:
             self.keeps_alive = False  # a body where there can be none
-        else:
+        elif self.has_head:
             self._body.append(body)
+        else:
+            raise httptools.HttpParserError("an informational response has no body")
 
     def on_message_complete(self) -> None:
         if self.has_head and not self._is_head_only:
             self.is_complete = True
+
+    def _values(self, name: bytes) -> list[bytes]:
+        return [value.lower() for key, value in self.headers if key.lower() == name]
