@@ -51,7 +51,7 @@ def handshake(hop: Hop, host: str, port: int) -> Handshake:
 
 
 def _connect(hop: Hop, host: str, port: int) -> Handshake:
-    target = authority(host, port).encode("ascii")
+    target = authority(_name(host).decode(), port).encode()
     lines = [b"CONNECT %b HTTP/1.1" % target, b"Host: %b" % target]
     if hop.credentials is not None:
         lines.append(b"Proxy-Authorization: " + hop.credentials.basic)
@@ -81,7 +81,7 @@ def _socks4(hop: Hop, host: str, port: int) -> Handshake:
         if hop.kind is Kind.SOCKS4 or ":" in host:
             text = "SOCKS4 knows IPv4 addresses only; use socks5"
             raise Refused("proxy_refused_target", text) from None
-        address, name = b"\0\0\0\1", _name(host) + b"\0"  # 4a: an address that can't be
+        address, name = b"\0\0\0\1", _short_name(host) + b"\0"  # 4a: an address that can't be
     yield struct.pack("!BBH4s", 4, 1, port, address) + user + b"\0" + name
     version, reply = (yield Exactly(8))[:2]
     if version != 0:
@@ -123,16 +123,23 @@ def _socks5_address(host: str) -> bytes:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        name = _name(host)
+        name = _short_name(host)
         return bytes((3, len(name))) + name
     return bytes((1 if address.version == 4 else 4,)) + address.packed
 
 
-def _name(host: str) -> bytes:
-    name = host.encode("idna") if not host.isascii() else host.encode()
+def _short_name(host: str) -> bytes:
+    name = _name(host)
     if len(name) > 255:
         raise Refused("proxy_refused_target", "SOCKS has no room for a name this long")
     return name
+
+
+def _name(host: str) -> bytes:
+    try:
+        return host.encode() if host.isascii() else host.encode("idna")
+    except UnicodeError:
+        raise Refused("upstream_unreachable", f"{host} can't be a name") from None
 
 
 def _not_understood(protocol: str) -> Refused:
