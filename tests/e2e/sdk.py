@@ -93,7 +93,7 @@ def _headers(headers: Any) -> dict[str, str]:
     return {
         name: "varies" if _VARYING.search(name) else value
         for name, value in sorted(headers.items())
-        if name not in _HOP and not name.startswith("x-lessllm-")
+        if name not in _HOP and not name.startswith(("x-lessllm-", "server-timing"))
     }
 
 

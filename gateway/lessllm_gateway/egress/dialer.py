@@ -73,9 +73,10 @@ class Dialer:
         hop, origin = place.hop, place.origin
         target = origin.host if origin is not None else ""
         async with _limited(exchange, hop, self._patience.connect_s):
-            if hop is not None and origin is not None:
-                exchange.remote_dns = hop.resolves_names and tcp.literal(target, origin.port) is None
-                if not hop.resolves_names:
+            if hop is not None:
+                is_name = origin is None or tcp.literal(target, origin.port) is None
+                exchange.remote_dns = hop.resolves_names and is_name
+                if origin is not None and not hop.resolves_names:
                     target = await self._address_for(hop, origin, exchange)
             connected = await self._connect(hop, hop or origin, exchange)
         loop = asyncio.get_running_loop()
