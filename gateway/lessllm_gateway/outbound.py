@@ -4,8 +4,10 @@ Which way a provider's calls take is decided from the configuration, once, by `e
 chain's proxies is tried now, by what is known of their health.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import httpx
 from lessllm_shared.config import GatewaySettings
@@ -26,6 +28,8 @@ from lessllm_gateway.tries import Policy, RetryBudget
 from lessllm_gateway.upstreams import Upstream
 
 DIRECT = "direct"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +102,7 @@ class Outbound:
     def _health_of(self, hop: Hop) -> Health:
         health = self._health.get(hop)
         if health is None:
-            health = self._health[hop] = Health()
+            health = self._health[hop] = Health(partial(_log_change, str(hop)))
             PROXY_UP.labels(str(hop)).set_function(lambda: health.is_up)
         return health
 
@@ -126,3 +130,10 @@ class Outbound:
         for transport in self._transports.values():
             await transport.aclose()
         await self.pool.close()
+
+
+def _log_change(proxy: str, is_up: bool) -> None:
+    if is_up:
+        log.info("the proxy %s works again", proxy)
+    else:
+        log.warning("the proxy %s fails: calls go another way where there is one", proxy)

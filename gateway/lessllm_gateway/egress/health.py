@@ -26,7 +26,10 @@ class Health:
     A try gets a ticket, which its report brings back: that of a try that began before things changed is void.
     """
 
-    def __init__(self, draw: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self, on_change: Callable[[bool], None] = lambda _: None, draw: Callable[[], float] = random.random
+    ) -> None:
+        self._on_change = on_change  # gets `is_up`
         self._draw = draw
         self._backoff_s = 0.0  # 0: it is up
         self._is_probed = False
@@ -64,8 +67,11 @@ class Health:
             self._is_probed = False
 
     def _believe(self, backoff_s: float, due_s: float) -> None:
+        was_up = self.is_up
         self._backoff_s, self.due_s, self._is_probed = backoff_s, due_s, False
         self._valid += 1
+        if self.is_up != was_up:
+            self._on_change(self.is_up)
 
 
 class HasHealth(Protocol):

@@ -24,7 +24,7 @@ class Way:
 
 def steady():
     """Without jitter."""
-    return Health(lambda: 0.5)
+    return Health(draw=lambda: 0.5)
 
 
 def proxies(names="AB", *, direct=False):
@@ -177,7 +177,7 @@ class Knowing(RuleBasedStateMachine):
 
     @initialize(draw=st.floats(0, 1, exclude_max=True))
     def start(self, draw):
-        self.health = Health(lambda: draw)
+        self.health = Health(draw=lambda: draw)
         self.now_s = 0.0
         self.open: list[int] = []
         self.probe: int | None = None
@@ -244,3 +244,13 @@ class Knowing(RuleBasedStateMachine):
 
 Knowing.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestKnowing = Knowing.TestCase
+
+
+def test_a_change_is_told_once():
+    told = []
+    health = Health(told.append, draw=lambda: 0.5)
+    health.failed(health.begin(0.0), 0.0)
+    health.failed(health.begin(2.0), 2.0)
+    health.succeeded()
+    health.succeeded()
+    assert told == [False, True]
