@@ -54,6 +54,7 @@ cache deny all
 cache_log {folder}/squid-cache.log
 pid_filename none
 pinger_enable off
+shutdown_lifetime 0 seconds
 visible_hostname proxy.test
 """
 

@@ -98,7 +98,7 @@ def _provider(
 ) -> dict[str, Any]:
     name, scheme, special = way.split(".")
     upstream = upstreams[f"{scheme}.{'stream' if special == 'stream' else 'plain'}"]
-    proxy = (mortal if special == "mortal" else proxies)[name]
+    proxy = (mortal if special in {"mortal", "anthropic"} else proxies)[name]
     settings = {
         "stream": proxy.settings(proxy.url("localhost")),  # the proxy by its name, its user in its URL
         "wrong-password": proxy.settings(proxy.url(password=WRONG)),
@@ -111,7 +111,7 @@ def _provider(
         "closed": f"{scheme}://127.0.0.1:{CLOSED_PORT}",
     }
     return {
-        "format": "openai",
+        "format": "anthropic" if special == "anthropic" else "openai",
         "api_key": f"sk-{CANARY}",
         "base_url": f"{url.get(special, upstream.url)}/v1",
         "proxy": settings.get(special, proxy.settings()),
