@@ -1,0 +1,43 @@
+"""The machine that was measured on: what it is, the programs' versions, and how busy it has been so far."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import nginx
+
+_PACKAGES = ("uvloop", "httptools", "httpx", "httpcore", "h11", "aiohttp")
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def facts() -> dict[str, str]:
+    """By name."""
+    found = {
+        "CPU": f"{_cpu_model()}, {os.cpu_count()} cores",
+        "Linux": platform.release(),
+        "Python": platform.python_version(),
+    }
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    if nginx.program() is not None:
+        found["nginx"] = nginx.version()
+    return found
+
+
+def busy_s() -> float:
+    """Seconds in which a core was not idle since it was started, all cores together."""
+    ticks = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    idle, waiting = ticks[3:5]
+    return (sum(ticks) - idle - waiting) / _TICKS_PER_S
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.machine()
