@@ -32,6 +32,11 @@ class Ledger:
         self._committed[gateway_id] = max(last_seq, self._committed.get(gateway_id, 0))
         return self.state(gateway_id)
 
+    def expected(self, gateway_id: str) -> Expect | None:
+        """What is wanted next; None while something of it is on its way into the database."""
+        committed = self._committed.get(gateway_id, 0)
+        return Expect(gateway_id, committed + 1) if self._taken.get(gateway_id, 0) == committed else None
+
     def state(self, gateway_id: str) -> Ack:
         """What is committed."""
         return Ack(gateway_id, self._committed.get(gateway_id, 0))

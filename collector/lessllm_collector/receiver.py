@@ -82,6 +82,9 @@ class Receiver:
                 await self._accept(Batch(gateway_id, first, first + len(records) - 1, records))
             case wire.Lost(gateway_id=gateway_id, first_seq=first, last_seq=last):
                 await self._accept(Batch(gateway_id, first, last, None))
+            case wire.Ask(gateway_id=gateway_id):
+                if (expected := self._ledger.expected(gateway_id)) is not None:
+                    self._answer(expected)
 
     async def _accept(self, batch: Batch) -> None:
         repeated = self._ledger.repeated(batch.gateway_id, batch.first_seq, batch.last_seq)

@@ -4,9 +4,7 @@ API paths go to the proxy, past the framework; the gateway's own ones to FastAPI
 page of another origin sends; the proxy does it itself, since it records what it refuses.
 """
 
-import asyncio
 import os
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -31,10 +29,10 @@ from lessllm_gateway.outbound import Outbound
 from lessllm_gateway.outbox import Outbox
 from lessllm_gateway.proxy import Proxy
 from lessllm_gateway.recorder import Recorder
+from lessllm_gateway.recording import Recording
 from lessllm_gateway.relay import Send
 from lessllm_gateway.routing import Router
 
-DRAIN_S = 5.0
 SETTLE_S = 0.25
 REQUESTS_BYTES = 512 * 1024 * 1024  # for the bodies of all calls under way; four of the largest always fit
 OWN_PATHS = frozenset(("/healthz", "/readyz", "/metrics", "/flush", "/routes", "/openapi.json", "/docs"))
@@ -51,27 +49,21 @@ def create_app(settings: GatewaySettings) -> AsgiApp:
     check_endpoint(settings.collector.endpoint)
     records = Budget(settings.gateway.record_buffer_bytes)
     requests = Budget(max(REQUESTS_BYTES, 4 * settings.gateway.max_request_bytes))
-    outbox = Outbox(secrets.token_hex(8), records)
-    delivery = Delivery(outbox, settings.collector.endpoint)
-    recording = settings.logging.enabled
-    recorder = Recorder(delivery if recording else None, settings.logging.max_body_bytes, records)
+    recording = Recording(settings, records)
+    recorder = Recorder(recording.sink, settings.logging.max_body_bytes, records)
     hosts = (*settings.gateway.allowed_hosts, settings.gateway.host)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         del app
-        task = asyncio.create_task(delivery.run()) if recording else None
-        yield
-        await outbound.close()
-        if task is not None:
-            await delivery.drain(DRAIN_S)
-            task.cancel()
-            await asyncio.wait([task])
+        async with recording.running():
+            yield
+            await outbound.close()
 
     own = FastAPI(title="LessLLM gateway", lifespan=lifespan)
     proxy = Proxy(settings, Rules(hosts), router, outbound, recorder, requests)
-    _add_own_endpoints(own, proxy, delivery, outbox)
-    RECORDS_PENDING.set_function(lambda: outbox.pending)
+    _add_own_endpoints(own, proxy, recording.delivery, recording.outbox)
+    RECORDS_PENDING.set_function(lambda: recording.outbox.pending)
     RECORDS_BUFFER_USED_BYTES.set_function(lambda: records.used_bytes)
     REQUESTS_HELD_BYTES.set_function(lambda: requests.used_bytes)
     CONNECTIONS.labels("busy").set_function(lambda: outbound.pool.open_count - outbound.pool.idle_count)

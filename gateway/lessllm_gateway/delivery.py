@@ -1,24 +1,26 @@
 """Records on their way to the collector, over a ZeroMQ DEALER: sent in order, sent again until committed.
 
-Never holds up a call: `Outbox.add` is all that happens on a call's path; one task does the rest.
+Never holds up a call: `offer` is all that happens on a call's path; tasks do the rest. Delivered are this
+process's records, and what killed ones left in the spool: each under its own id, with its own numbers.
 """
 
 import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import zmq
 import zmq.asyncio
 from lessllm_shared import wire
 from lessllm_shared.config import ConfigError
 
-from lessllm_gateway.metrics import COLLECTOR_ANSWERED_SECONDS, DELIVERY_FAILURES, RECORDS_LOST
-from lessllm_gateway.outbox import Outbox
+from lessllm_gateway.metrics import COLLECTOR_ANSWERED_SECONDS, RECORDS_LOST
+from lessllm_gateway.outbox import OnDisk, Outbox
 
 FLUSH_INTERVAL_S = 0.02  # a record waits at most this long: batches cost less than single frames
 RESEND_AFTER_S = 2.0  # without an answer while frames are under way
-RESTART_AFTER_S = 1.0  # when the task failed
 MAX_FRAMES_QUEUED = 8  # in ZeroMQ, so that memory stays in the outbox, where it is bounded
 
 log = logging.getLogger(__name__)
@@ -36,42 +38,71 @@ def check_endpoint(endpoint: str) -> None:
             ) from None
 
 
+@dataclass(slots=True, eq=False)
+class Stream:
+    """The records of one gateway process, ours or one that is no more."""
+
+    outbox: Outbox
+    read: Callable[[int, int], list[bytes]]  # first and last number → records from disk, a frame of them
+    committed: Callable[[int], None]  # is told up to which number they are in the database
+    waiting_since_s: float = 0.0  # for an answer
+
+
 class Delivery:
     """Owns the socket. `run` until cancelled; `drain` before that, to see the last records committed."""
 
-    def __init__(self, outbox: Outbox, endpoint: str) -> None:
-        self._outbox = outbox
+    def __init__(self, own: Stream, endpoint: str) -> None:
+        self._outbox = own.outbox
         self._endpoint = endpoint
+        self._streams = {own.outbox.gateway_id: own}
+        self._asked: dict[str, asyncio.Future[int]] = {}
         self._offered = asyncio.Event()
         self._answered = asyncio.Event()
-        self._waiting_since = time.monotonic()
 
-    def offer(self, data: bytes) -> bool:
+    def offer(self, data: bytes, *, is_on_disk: bool = False) -> bool:
         """Take an encoded record over. False: there was no room for it, and it is lost. Never blocks."""
         self._offered.set()
-        return self._outbox.add(data)
+        return self._outbox.add(data, is_on_disk=is_on_disk)
 
     async def run(self) -> None:
-        """Deliver until cancelled, whatever happens."""
-        while True:
-            try:
-                await self._connected()
-            except Exception:
-                DELIVERY_FAILURES.inc()
-                log.exception("delivering records failed, and begins anew")
-            self._outbox.rewind()
-            self._offered.set()
-            await asyncio.sleep(RESTART_AFTER_S)
+        """Deliver until cancelled. Whoever runs it begins anew if it fails."""
+        for stream in self._streams.values():
+            stream.outbox.rewind()
+        self._offered.set()
+        await self._connected()
 
     async def drain(self, deadline_s: float) -> bool:
-        """Wait until all records of this moment are committed. False: the deadline passed first."""
+        """Wait until all of our records of this moment are committed. False: the deadline passed first."""
         target = self._outbox.next_seq - 1
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
-                while self._outbox.committed < target:
-                    self._answered.clear()
-                    await self._answered.wait()
+                await self.until(lambda: self._outbox.committed >= target)
         return self._outbox.committed >= target
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait for something that an answer of the collector brings about."""
+        while not holds():
+            self._answered.clear()
+            await self._answered.wait()
+
+    async def ask(self, gateway_id: str) -> int:
+        """Up to which number the collector has the records of a gateway process; waits until it says so."""
+        asked: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._asked[gateway_id] = asked
+        self._offered.set()
+        try:
+            return await asked
+        finally:
+            del self._asked[gateway_id]
+
+    def add(self, stream: Stream) -> None:
+        """Deliver these records too."""
+        self._streams[stream.outbox.gateway_id] = stream
+        self._offered.set()
+
+    def remove(self, stream: Stream) -> None:
+        """All of these are delivered."""
+        del self._streams[stream.outbox.gateway_id]
 
     async def _connected(self) -> None:
         with zmq.asyncio.Context() as context, context.socket(zmq.DEALER) as socket:
@@ -91,15 +122,21 @@ class Delivery:
                     await self._offered.wait()
             await asyncio.sleep(FLUSH_INTERVAL_S)
             self._offered.clear()
-            if self._outbox.under_way and time.monotonic() - self._waiting_since > RESEND_AFTER_S:
-                self._outbox.rewind()
-            await self._send_all(socket)
+            for gateway_id in tuple(self._asked):
+                await socket.send(wire.pack(wire.Ask(gateway_id)))
+            for stream in tuple(self._streams.values()):
+                await self._send_all(socket, stream)
 
-    async def _send_all(self, socket: zmq.asyncio.Socket) -> None:
-        while self._outbox.unsent:
-            if not self._outbox.under_way:
-                self._waiting_since = time.monotonic()
-            frame = self._outbox.next_frame()
+    async def _send_all(self, socket: zmq.asyncio.Socket, stream: Stream) -> None:
+        outbox = stream.outbox
+        if outbox.under_way and time.monotonic() - stream.waiting_since_s > RESEND_AFTER_S:
+            outbox.rewind()
+        while outbox.unsent:
+            if not outbox.under_way:
+                stream.waiting_since_s = time.monotonic()
+            frame = outbox.next_frame()
+            if isinstance(frame, OnDisk):
+                frame = await _read(stream, frame)
             if frame is not None:
                 await socket.send(wire.pack(frame))
 
@@ -111,17 +148,22 @@ class Delivery:
             except ValueError as error:
                 log.warning("the collector's answer can't be read: %s", error)
                 continue
-            if answer.gateway_id == self._outbox.gateway_id:
-                self._waiting_since = time.monotonic()
-                COLLECTOR_ANSWERED_SECONDS.set_to_current_time()
-                self._take(answer)
+            COLLECTOR_ANSWERED_SECONDS.set_to_current_time()
+            asked = self._asked.get(answer.gateway_id)
+            stream = self._streams.get(answer.gateway_id)
+            if stream is not None:
+                stream.waiting_since_s = time.monotonic()
+                self._take(answer, stream)
+            elif asked is not None and isinstance(answer, wire.Expect) and not asked.done():
+                asked.set_result(answer.next_seq - 1)
 
-    def _take(self, answer: wire.ToGateway) -> None:
+    def _take(self, answer: wire.ToGateway, stream: Stream) -> None:
+        outbox = stream.outbox
         match answer:
             case wire.Ack(committed=committed):
-                self._outbox.acknowledge(committed)
+                outbox.acknowledge(committed)
             case wire.Expect(next_seq=next_seq):
-                lost = self._outbox.expect(next_seq)
+                lost = outbox.expect(next_seq)
                 if lost:
                     RECORDS_LOST.labels("collector_reset").inc(lost)
                     log.warning(
@@ -130,4 +172,15 @@ class Delivery:
                         lost,
                     )
                 self._offered.set()
+        stream.committed(outbox.committed)
         self._answered.set()
+
+
+async def _read(stream: Stream, wanted: OnDisk) -> wire.Records | None:
+    """The records in a frame; those that can't be read any more are lost."""
+    records = await asyncio.to_thread(stream.read, wanted.first_seq, wanted.last_seq)
+    if records:
+        return stream.outbox.sent(wanted.first_seq, records)
+    RECORDS_LOST.labels("spool_damaged").inc()
+    stream.outbox.lose(wanted.first_seq, wanted.first_seq)
+    return None

@@ -55,6 +55,17 @@ RECORDS_BUFFER_USED_BYTES = Gauge(
     "lessllm_gateway_records_buffer_used_bytes",
     "Of gateway.record_buffer_bytes: records not yet committed, and bodies of calls under way",
 )
+SPOOL_BYTES = Gauge(
+    "lessllm_gateway_spool_bytes", "Records on disk that are not committed yet, of this process"
+)
+SPOOL_FAILURES = Counter(
+    "lessllm_gateway_spool_failures_total",
+    "Writes that the spool could not take: logging.spool_bytes is used up, or the disk is full",
+)
+RECORDS_ADOPTED = Counter(
+    "lessllm_gateway_records_adopted_total",
+    "Records of killed gateways that this one found in the spool and delivers",
+)
 REQUESTS_HELD_BYTES = Gauge(
     "lessllm_gateway_requests_held_bytes",
     "Request bodies of calls under way, and answers that must be whole before they go on",

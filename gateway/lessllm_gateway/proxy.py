@@ -210,6 +210,7 @@ class Call:
             self._proxy.outbound,
             self._proxy.recorder.tape,
         )
+        self._proxy.recorder.opened(self._record)
         work = pursuit.run(targets, cross)
         await Presence(self._receive).during(work, lambda: self._relay.finished)
 

@@ -1,5 +1,6 @@
 """A call's bytes and marks become its CallRecord, encoded once and handed to the delivery."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Mapping
@@ -28,8 +29,18 @@ log = logging.getLogger(__name__)
 class Sink(Protocol):
     """Where encoded records go."""
 
-    def offer(self, data: bytes) -> bool:
-        """False: no room, the record is lost."""
+    wants_opened: bool  # records of calls that go upstream, before they do
+
+    def begin(self, request_id: str, t0_unix_ns: int) -> None:
+        """A call begins."""
+        ...
+
+    def opened(self, request_id: str, data: bytes) -> None:
+        """What is known of a call that goes upstream."""
+        ...
+
+    def offer(self, request_id: str, data: bytes) -> bool:
+        """The call's record. False: no room, the record is lost."""
         ...
 
 
@@ -44,9 +55,16 @@ class Recorder:
     def start(self) -> CallRecord:
         """A record whose t0 is now. It stays a defect of ours until the call says how it ended."""
         now = time.time_ns()
-        return CallRecord(
-            request_id=rec.new_request_id(now), t0_unix_ns=now, end_reason=EndReason.GATEWAY_ERROR
-        )
+        request_id = rec.new_request_id(now)
+        if self._sink is not None:
+            self._sink.begin(request_id, now)
+        return CallRecord(request_id=request_id, t0_unix_ns=now, end_reason=EndReason.GATEWAY_ERROR)
+
+    def opened(self, record: CallRecord) -> None:
+        """The call goes upstream now: if this process is killed, that is what is known of it."""
+        if self._sink is not None and self._sink.wants_opened:
+            with contextlib.suppress(TypeError, ValueError):  # `finish` says what can't be encoded
+                self._sink.opened(record.request_id, rec.encode(record))
 
     def tape(self) -> Tape:
         """For a body of the call."""
@@ -67,7 +85,7 @@ class Recorder:
             RECORDS_LOST.labels("not_encodable").inc()
             log.error("the record of %s can't be encoded: %s", record.request_id, type(error).__name__)  # noqa: TRY400 - the text may hold what it can't encode
             return
-        if not self._sink.offer(data):
+        if not self._sink.offer(record.request_id, data):
             RECORDS_LOST.labels("buffer_full").inc()
 
 

@@ -4,7 +4,8 @@ A frame is one ZeroMQ message: a version byte, then msgpack. Records travel alre
 one that can't be read never hides its neighbours. A gateway process numbers its records 1, 2, 3 …
 under a random id; the collector takes a frame only if it continues what is committed, and answers
 with the highest committed number (`Ack`) or with the number it wants next (`Expect`), to which the
-gateway goes back. Numbers that are gone for good are declared by `Lost`.
+gateway goes back. Numbers that are gone for good are declared by `Lost`. Who goes on with what a killed
+process left behind asks first (`Ask`).
 """
 
 from typing import TypeVar
@@ -31,6 +32,12 @@ class Lost(msgspec.Struct, tag="lost"):
     last_seq: int
 
 
+class Ask(msgspec.Struct, tag="ask"):
+    """How far is the collector with this gateway process? It says Expect, once nothing is under way."""
+
+    gateway_id: str
+
+
 class Ack(msgspec.Struct, tag="ack"):
     """All records up to and including `committed` are in the database."""
 
@@ -45,7 +52,7 @@ class Expect(msgspec.Struct, tag="expect"):
     next_seq: int
 
 
-ToCollector = Records | Lost
+ToCollector = Records | Lost | Ask
 ToGateway = Ack | Expect
 
 

@@ -22,11 +22,16 @@ from lessllm_shared.config import GatewaySettings, load
 class Records:
     """A sink that keeps what it is offered, decoded."""
 
+    wants_opened = False
+
     def __init__(self) -> None:
         self.all: list[rec.CallRecord] = []
         self._came = asyncio.Event()
 
-    def offer(self, data: bytes) -> bool:
+    def begin(self, request_id: str, t0_unix_ns: int) -> None:
+        pass
+
+    def offer(self, request_id: str, data: bytes) -> bool:
         self.all.append(rec.decode(data))
         self._came.set()
         return True

@@ -7,7 +7,6 @@ import anthropic
 import httpx
 import openai
 import pytest
-from lessllm_gateway import app as wiring
 from lessllm_gateway.app import create_app
 from lessllm_shared.browser import Rules
 from lessllm_shared.config import ConfigError, GatewaySettings, load
@@ -24,13 +23,14 @@ COMPLETION = (
 
 @pytest.fixture(autouse=True)
 def _no_long_goodbye(monkeypatch):
-    monkeypatch.setattr(wiring, "DRAIN_S", 0.01)
+    monkeypatch.setattr("lessllm_gateway.recording.DRAIN_S", 0.01)
 
 
 @contextlib.asynccontextmanager
 async def running(serving, **sections):
     """The app with its lifespan; its records go nowhere, since nobody listens there."""
-    settings = load(GatewaySettings, {"collector": {"endpoint": "tcp://127.0.0.1:1"}, **sections}, {})
+    document = {"collector": {"endpoint": "tcp://127.0.0.1:1"}, "logging": {"spool": "off"}, **sections}
+    settings = load(GatewaySettings, document, {})
     async with (
         serving(create_app(settings), lifespan="on") as url,
         httpx.AsyncClient(base_url=url, trust_env=False, verify=False) as client,
@@ -120,7 +120,7 @@ async def test_every_metric_has_a_name_of_ours_and_says_what_it_means(serving):
         text = (await client.get("/metrics")).text
     families = [f for f in text_string_to_metric_families(text) if not f.name.endswith("_created")]
     ours = {family.name: family for family in families if family.name.startswith("lessllm_gateway_")}
-    assert len(ours) == 15
+    assert len(ours) == 18
     assert all(len(family.documentation) > 10 for family in ours.values())
     calls = ours["lessllm_gateway_calls"].samples
     assert any(s.labels == {"provider": "none", "end_reason": "rejected"} and s.value for s in calls)

@@ -6,9 +6,10 @@ import contextlib
 import pytest
 import zmq
 import zmq.asyncio
-from lessllm_gateway.delivery import Delivery, check_endpoint
+from lessllm_gateway.delivery import Delivery, Stream, check_endpoint
 from lessllm_gateway.memory import Budget
 from lessllm_gateway.outbox import Outbox
+from lessllm_gateway.recording import forever
 from lessllm_shared import wire
 from lessllm_shared.config import ConfigError
 from prometheus_client import REGISTRY
@@ -34,8 +35,9 @@ async def delivering():
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(port: int) -> Delivery:
-            delivery = Delivery(Outbox("g1", Budget(1_000_000)), f"tcp://127.0.0.1:{port}")
-            task = asyncio.create_task(delivery.run())
+            stream = Stream(Outbox("g1", Budget(1_000_000)), lambda *_: [], lambda _: None)
+            delivery = Delivery(stream, f"tcp://127.0.0.1:{port}")
+            task = asyncio.create_task(forever(delivery.run))
 
             async def stop() -> None:
                 task.cancel()
@@ -125,7 +127,7 @@ async def test_answers_for_another_gateway_are_passed_over(delivering):
 
 
 async def test_a_defect_in_it_is_counted_and_delivery_goes_on(delivering, monkeypatch, caplog):
-    monkeypatch.setattr("lessllm_gateway.delivery.RESTART_AFTER_S", 0.01)
+    monkeypatch.setattr("lessllm_gateway.recording.RESTART_AFTER_S", 0.01)
     pack = wire.pack
     defects = iter([RuntimeError("a defect")])
 

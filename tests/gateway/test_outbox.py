@@ -35,7 +35,7 @@ def test_losses_while_a_loss_is_under_way_make_it_longer_instead_of_more():
     for seq in range(1, 1000):
         outbox.add(b"x")
         assert outbox.next_frame() == Lost("g", 1, seq)
-    assert len(outbox._items) == 1
+    assert len(outbox._runs) == 1
 
 
 def test_a_collector_that_lost_its_database_is_told_what_is_gone_and_gets_the_rest():

@@ -1,4 +1,4 @@
-"""Outbox and ledger over a link that loses, repeats and breaks, with a collector that crashes and is reset.
+"""Outbox and ledger over a link that loses, repeats and breaks; collectors crash and are reset, gateways killed.
 
 Everything that was added is in the end either in the database, exactly once, or declared lost, and lost
 only for a reason; and the end is always reached.
@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from lessllm_collector.ledger import Ledger
 from lessllm_gateway.memory import Budget
-from lessllm_gateway.outbox import ITEM_BYTES, Outbox
+from lessllm_gateway.outbox import ITEM_BYTES, OnDisk, Outbox
 from lessllm_shared import wire
 from lessllm_shared.wire import Ack, Expect, Lost, Records
 
 GATEWAY = "g1"
 ROOM_RECORDS = 4
+DISK_RECORDS = 6
 Database = dict[int, bytes | None]  # sequence number → the record, None: declared lost
 
 
@@ -67,19 +68,68 @@ class Delivering(RuleBasedStateMachine):
         self.added: dict[int, bytes] = {}
         self.refused: set[int] = set()  # did not fit
         self.gone: set[int] = set()  # committed once, in a database that is no more
+        self.killed: set[int] = set()  # in a gateway's memory alone when it was killed
+        self.damaged: set[int] = set()  # on a disk that lost it
+        self.disk: dict[int, bytes] = {}
         self.backups: list[Database] = [{}]
 
-    @rule(data=st.binary(min_size=8, max_size=8))
-    def add(self, data: bytes) -> None:
+    @rule(data=st.binary(min_size=8, max_size=8), always=st.booleans())
+    def add(self, data: bytes, always: bool = False) -> None:
         seq = self.outbox.next_seq
         self.added[seq] = data
-        if not self.outbox.add(data):
+        is_on_disk = always and self._has_room(1)
+        if is_on_disk:
+            self.disk[seq] = data
+        if not self.outbox.add(data, is_on_disk=is_on_disk):
             self.refused.add(seq)
 
     @rule()
     def send(self) -> None:
-        if (frame := self.outbox.next_frame()) is not None:
+        frame = self.outbox.next_frame()
+        if isinstance(frame, OnDisk):
+            records = self._read(frame)
+            if not records:
+                self.outbox.lose(frame.first_seq, frame.first_seq)
+            frame = self.outbox.sent(frame.first_seq, records) if records else self.outbox.next_frame()
+        if isinstance(frame, Records | Lost):
             self.upward.append(wire.pack(frame))
+
+    @rule(acknowledged_meanwhile=st.integers(0, 4))
+    def spill(self, acknowledged_meanwhile: int) -> None:
+        """It is a thread that writes: answers come in between."""
+        batch = self.outbox.to_spill()
+        if batch is None or not self._has_room(len(batch[1])):
+            return
+        first_seq, records = batch
+        for _ in range(acknowledged_meanwhile):
+            self.deliver_downward()
+        self.disk |= dict(enumerate(records, first_seq))
+        self.outbox.spilled(first_seq + len(records) - 1)
+
+    @rule(data=st.data())
+    def the_disk_loses_a_record(self, data: st.DataObject) -> None:
+        if self.disk:
+            seq = data.draw(st.sampled_from(sorted(self.disk)))
+            del self.disk[seq]
+            self.damaged.add(seq)
+
+    @rule()
+    def the_gateway_is_killed_and_what_it_left_adopted(self) -> None:
+        """The one that adopts asks how far the collector is, and goes on from there."""
+        while self.collector._inbox:
+            self.commit()
+        committed = max(self.collector.database, default=0)
+        self.budget = Budget(self.budget.limit_bytes)
+        last = self.outbox.next_seq - 1
+        self.outbox = Outbox(GATEWAY, self.budget, committed)
+        for seq in range(committed + 1, last + 1):
+            if seq in self.disk:
+                self.outbox.add_on_disk(1)
+            else:
+                self.killed.add(seq)
+                self.outbox.add_lost(1)
+        self.upward.clear()
+        self.downward.clear()
 
     @rule(times=st.integers(1, 2))
     def deliver_upward(self, times: int) -> None:
@@ -137,7 +187,18 @@ class Delivering(RuleBasedStateMachine):
     @invariant()
     def memory_is_bounded(self) -> None:
         assert 0 <= self.budget.used_bytes <= self.budget.limit_bytes
-        assert len(self.outbox._items) <= 2 * ROOM_RECORDS + 2
+        held = [record for run in self.outbox._runs for record in run.records]
+        assert len(held) <= ROOM_RECORDS
+
+    @invariant()
+    def every_number_has_its_place(self) -> None:
+        expected = self.outbox.committed + 1
+        for run in self.outbox._runs:
+            assert run.first == expected <= run.last
+            assert len(run.records) in {0, run.last - run.first + 1}
+            expected = run.last + 1
+        assert expected == self.outbox.next_seq
+        assert self.outbox.committed < self.outbox._to_send <= self.outbox.next_seq
 
     def teardown(self) -> None:
         self._drain()
@@ -146,10 +207,22 @@ class Delivering(RuleBasedStateMachine):
         assert self.collector.database.keys() == self.added.keys()
         for seq, row in self.collector.database.items():
             if row is None:
-                assert seq in self.refused | self.gone
+                assert seq in self.refused | self.gone | self.killed | self.damaged
             else:
                 assert row == self.added[seq]
         assert self.outbox.pending == self.budget.used_bytes == 0
+
+    def _has_room(self, count: int) -> bool:
+        self.disk = {seq: data for seq, data in self.disk.items() if seq > self.outbox.committed}
+        return len(self.disk) + count <= DISK_RECORDS
+
+    def _read(self, wanted: OnDisk) -> list[bytes]:
+        records = []
+        for seq in range(wanted.first_seq, wanted.last_seq + 1):
+            if seq not in self.disk:
+                break
+            records.append(self.disk[seq])
+        return records[:2]
 
     def _answer(self, answer: Ack | Expect | None) -> None:
         if answer is not None:

@@ -8,7 +8,10 @@ from prometheus_client import REGISTRY
 
 
 class Full:
-    def offer(self, data: bytes) -> bool:
+    def begin(self, request_id: str, t0_unix_ns: int) -> None:
+        pass
+
+    def offer(self, request_id: str, data: bytes) -> bool:
         del data
         return False
 

@@ -203,6 +203,9 @@ class Logging(Section):
     storage: Literal["duckdb"] = "duckdb"
     db_path: Path = Path("lessllm.duckdb")
     max_body_bytes: Annotated[int, Field(ge=0)] = 50 * 1024 * 1024
+    spool: Literal["overflow", "always", "off"] = "overflow"
+    spool_dir: Path | None = None  # default: db_path + ".spool"
+    spool_bytes: Annotated[int, Field(ge=1024 * 1024)] = 4 * 1024 * 1024 * 1024  # of one gateway process
     debug_mode: bool = False
     enable_cache_analysis: bool = True
 

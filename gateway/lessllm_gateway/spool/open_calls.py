@@ -1,0 +1,72 @@
+"""Which calls are under way, in a file that is mapped into memory: what is in it outlives SIGKILL.
+
+A call has a slot from its beginning until its record is committed or on disk: request id, when it began,
+and, once it ended, its record's number. After a kill the taken slots are exactly the calls that may have no
+row. Writing one costs less than a microsecond and no system call.
+"""
+
+import mmap
+import os
+import struct
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+SLOTS = 8192  # calls beyond it are not named
+
+_SLOT = struct.Struct("=16sQQ")  # request id, t0 in Unix nanoseconds (0: free), number (0: it goes on)
+_T0_AT, _SEQ_AT = 16, 24
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCall:
+    """A call that had no row when its gateway was killed, as far as the gateway knew."""
+
+    request_id: str
+    t0_unix_ns: int
+    seq: int  # of its record; 0: the call had not ended
+
+
+class OpenCalls:
+    """The table of one process."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError."""
+        size = SLOTS * _SLOT.size
+        with path.open("x+b") as file:
+            os.posix_fallocate(file.fileno(), 0, size)  # a page that the disk has no room for would be SIGBUS
+            self._table = mmap.mmap(file.fileno(), size)
+        self._free = list(range(SLOTS))
+        self._ended: deque[tuple[int, int]] = deque()  # numbers and slots, in order
+
+    def begin(self, request_id: str, t0_unix_ns: int) -> int | None:
+        """The call's slot; None if all are taken."""
+        if not self._free:
+            return None
+        slot = self._free.pop()
+        _SLOT.pack_into(self._table, slot * _SLOT.size, UUID(request_id).bytes, t0_unix_ns, 0)
+        return slot
+
+    def end(self, slot: int, seq: int) -> None:
+        """The call's record has a number. It stays in the table until `settle`."""
+        struct.pack_into("=Q", self._table, slot * _SLOT.size + _SEQ_AT, seq)
+        self._ended.append((seq, slot))
+
+    def settle(self, seq: int) -> None:
+        """The records up to this number are committed, or on disk."""
+        while self._ended and self._ended[0][0] <= seq:
+            slot = self._ended.popleft()[1]
+            struct.pack_into("=Q", self._table, slot * _SLOT.size + _T0_AT, 0)
+            self._free.append(slot)
+
+
+def left_behind(path: Path) -> list[OpenCall]:
+    """The calls in the table of a process that is no more. Raises OSError."""
+    content = path.read_bytes() if path.exists() else b""
+    whole = len(content) - len(content) % _SLOT.size
+    return [
+        OpenCall(str(UUID(bytes=request_id)), t0_unix_ns, seq)
+        for request_id, t0_unix_ns, seq in _SLOT.iter_unpack(content[:whole])
+        if t0_unix_ns
+    ]
