@@ -38,4 +38,4 @@ async def _deliver(leftover: Leftover, delivery: Delivery, budget: Budget) -> No
         delivery.remove(stream)
         await asyncio.to_thread(leftover.remove)
     finally:
-        leftover.lock.close()
+        leftover.close()

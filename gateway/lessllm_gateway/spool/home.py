@@ -36,6 +36,7 @@ class Home:
         """Let go of it. What is in it is for whoever adopts it, unless it is empty."""
         self.segments.close()
         self.opened.close()
+        self.calls.close()
         if is_empty:
             _remove(self.folder)
         self._lock.close()
@@ -54,8 +55,12 @@ class Leftover:
 
     def remove(self) -> None:
         """All of it is in the database."""
-        self.segments.close()
         _remove(self.folder)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it: what is in it is for the next one."""
+        self.segments.close()
         self.lock.close()
 
 

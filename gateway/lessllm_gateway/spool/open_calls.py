@@ -53,6 +53,10 @@ class OpenCalls:
         struct.pack_into("=Q", self._table, slot * _SLOT.size + _SEQ_AT, seq)
         self._ended.append((seq, slot))
 
+    def close(self) -> None:
+        """Nothing begins any more."""
+        self._table.close()
+
     def settle(self, seq: int) -> None:
         """The records up to this number are committed, or on disk."""
         while self._ended and self._ended[0][0] <= seq:
