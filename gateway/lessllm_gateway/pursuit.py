@@ -143,7 +143,8 @@ class Pursuit:
             route=route,
             start_ns=self._clock.now(),
         )
-        self._record.attempts.append(attempt)
+        recorder.note_attempt(self._record, attempt)
+        self._relay.begin(self._tape())
         return attempt
 
     def _request(self, target: Target, way: Way, cross: Crossing, exchange: Exchange) -> httpx.Request:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import httpx
 from lessllm_shared import record as rec
-from lessllm_shared.record import Attempt, CallRecord, EndReason
+from lessllm_shared.record import Attempt, CallRecord, EndReason, NetworkMarks
 
 from lessllm_gateway import credentials
 from lessllm_gateway.clock import Clock
@@ -130,6 +130,16 @@ def note_target(record: CallRecord, target: Target, caller: Caller, route: str) 
     record.key_fingerprint = credentials.fingerprint(key) if key else None
 
 
+def note_attempt(record: CallRecord, attempt: Attempt) -> None:
+    """A try begins. What a record says of an answer and its times is the last one's."""
+    record.attempts.append(attempt)
+    record.prior_attempts_ns = attempt.start_ns - record.attempts[0].start_ns
+    record.network = NetworkMarks()
+    record.upstream_start_ns = record.upstream_sent_ns = None
+    record.upstream_headers_ns = record.upstream_end_ns = None
+    record.response_headers = []
+
+
 def note_response(
     record: CallRecord, attempt: Attempt, clock: Clock, exchange: Exchange, response: httpx.Response
 ) -> None:
@@ -139,7 +149,6 @@ def note_response(
     record.upstream_start_ns = clock.at(exchange.send_start)
     record.upstream_sent_ns = clock.at(exchange.sent)
     record.upstream_headers_ns = clock.at(exchange.head)
-    record.prior_attempts_ns = attempt.start_ns - record.attempts[0].start_ns
 
 
 def note_failure(attempt: Attempt, rejection: Rejection) -> None:

@@ -45,6 +45,12 @@ class Relay:
         self.finished = False  # … and the last byte
         self.is_sending = False  # waiting for the client, not for the upstream
 
+    def begin(self, tape: Tape) -> None:
+        """An answer is awaited. One that broke off before is not part of it."""
+        self._tape.finish()
+        self._tape = tape
+        self._record.read_ns, self._record.read_bytes = [], []
+
     def keep_client_body(self, tape: Tape | None) -> None:
         """What the client gets is not what the upstream said: record it too. None: it is the same."""
         self._client_tape = tape
@@ -162,6 +168,8 @@ class Relay:
     async def _to_client(self, message: MutableMapping[str, Any]) -> None:
         start = self._clock.now()
         self.is_sending = True
-        await self._send(message)
+        try:
+            await self._send(message)
+        finally:
+            self._record.client_blocked_ns += self._clock.now() - start
         self.is_sending = False  # stays set when this is where the call ends
-        self._record.client_blocked_ns += self._clock.now() - start
