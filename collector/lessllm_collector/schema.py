@@ -10,7 +10,7 @@ because it is the one place that says what a column means.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-INTERPRETER_VERSION = 1  # raised whenever a derived column's meaning or computation changes
+INTERPRETER_VERSION = 2  # raised whenever a derived column's meaning or computation changes
 
 
 @dataclass(frozen=True)
@@ -151,55 +151,75 @@ COLUMNS: tuple[Column, ...] = (
         "Median gap between network reads that carried content. NULL: fewer than 2 reads.",
     ),
     Column("chunk_gap_p99_ms", "DOUBLE", "99th percentile of these gaps. NULL: fewer than 2 reads."),
-    Column("pool_wait_ms", "DOUBLE", "Wait for a free upstream connection. NULL: not known."),
+    Column(
+        "pool_wait_ms",
+        "DOUBLE",
+        "Wait for a free upstream connection, or for room to open one. NULL: nothing was tried, or not known.",
+    ),
     Column(
         "dns_ms",
         "DOUBLE",
-        "Name resolution. NULL: reused connection, or resolved by the proxy, or not known.",
+        "Name resolution here: of the upstream, of the proxy, or of both. NULL: reused connection, addresses only, or not known. What the proxy resolves is in its handshake.",
     ),
     Column(
-        "tcp_connect_ms", "DOUBLE", "TCP connect to the upstream or the first proxy. NULL: reused connection."
+        "tcp_connect_ms",
+        "DOUBLE",
+        "TCP connect to the upstream or the proxy, whichever of its addresses answered first. NULL: reused connection, or not known.",
     ),
     Column(
         "proxy_handshake_ms",
         "DOUBLE",
-        "SOCKS negotiation or CONNECT, TLS to the proxy included. NULL: direct, or reused connection.",
+        "SOCKS negotiation or CONNECT, TLS to the proxy included; the proxy connects to the upstream meanwhile. NULL: direct, reused connection, a plain HTTP proxy that forwards, or not known.",
     ),
-    Column("tls_ms", "DOUBLE", "TLS handshake with the upstream. NULL: plain http, or reused connection."),
+    Column(
+        "tls_ms",
+        "DOUBLE",
+        "TLS handshake with the upstream. NULL: plain http, reused connection, or not known.",
+    ),
     Column(
         "request_receive_ms",
         "DOUBLE",
         "Reading the client's body: a slow upload. NULL: it was not read whole.",
     ),
-    Column("request_send_ms", "DOUBLE", "Sending the request upstream. NULL: not sent."),
     Column(
-        "server_wait_ms", "DOUBLE", "Request sent until the first response byte. NULL: no upstream response."
+        "request_send_ms",
+        "DOUBLE",
+        "Sending the request upstream, until the network has taken all of it. NULL: no upstream response.",
+    ),
+    Column(
+        "server_wait_ms",
+        "DOUBLE",
+        "Request sent until the head of the response was read. NULL: no upstream response.",
     ),
     Column(
         "receive_ms",
         "DOUBLE",
-        "First until last upstream byte, without client_blocked in between. NULL: no upstream response.",
+        "Head of the response until its last byte, without client_blocked in between. NULL: no upstream response.",
     ),
     Column(
         "client_blocked_ms",
         "DOUBLE",
         "Time spent giving the client its bytes; large when it reads slowly.",
     ),
-    Column("prior_attempts_ms", "DOUBLE", "Time spent on attempts that failed before the one that answered."),
+    Column(
+        "prior_attempts_ms",
+        "DOUBLE",
+        "Time spent on attempts that failed before the last one, with the waits between them; the other phases are the last one's. 0: there was one, or none.",
+    ),
     Column(
         "gateway_overhead_ms",
         "DOUBLE",
-        "What LessLLM itself added: total - upstream span (from connecting to the last byte) - request_receive - client_blocked after it - prior_attempts.",
+        "What LessLLM itself added: total - upstream span (from waiting for a connection to the last byte, or to the failure) - request_receive - client_blocked after it - prior_attempts.",
     ),
     Column(
         "network_ms",
         "DOUBLE",
-        "Estimate of time spent on the network: connect phases + one round trip (for a reused connection, the one measured when it was opened). NULL: no round trip known.",
+        "Estimate of time spent on the network: connect phases + one round trip, which is the TCP connect if direct, the TLS handshake through a tunnel (for a reused connection, those of its opening). NULL: no round trip known.",
     ),
     Column(
         "compute_ms",
         "DOUBLE",
-        "Estimate of the provider's compute time before the first token (whole call if not streamed): max(0, ttft or total - network - overhead). NULL: network unknown.",
+        "Estimate of the provider's compute time: from the request sent to the first token, or to the last byte if it did not stream, without one round trip and client_blocked. NULL: no round trip known, or no upstream response.",
     ),
     Column(
         "provider_processing_ms",

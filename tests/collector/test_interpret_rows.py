@@ -150,15 +150,63 @@ def test_reasoning_that_was_billed_but_not_streamed_leaves_tpot_unknown():
 
 
 def test_phases_and_overhead_add_up():
-    network = NetworkMarks(dns_ns=MS, tcp_connect_ns=2 * MS, tls_ns=4 * MS, connection_reused=False)
+    network = NetworkMarks(
+        dns_ns=MS, tcp_connect_ns=2 * MS, tls_ns=4 * MS, connection_reused=False, round_trip_ns=2 * MS
+    )
     attempt = Attempt(provider="openai", url="u", route="direct", start_ns=12 * MS)
     row = _row(_plain({}, network=network, client_blocked_ns=MS, attempts=[attempt]))
     assert (row["request_receive_ms"], row["request_send_ms"]) == (10, 5)
     assert (row["server_wait_ms"], row["receive_ms"], row["estimated_ttfb_ms"]) == (100, 275, 105)
     assert row["gateway_overhead_ms"] == 405 - (400 - 12) - 10 - 1
     assert row["network_ms"] == 1 + 2 + 4 + 2
-    assert row["compute_ms"] == 405 - 9 - 6
+    assert row["compute_ms"] == 100 + 275 - 2
     assert row["connection_reused"] is False and row["proxy_handshake_ms"] is None
+
+
+def test_without_a_round_trip_neither_network_nor_compute_is_known():
+    row = _row(_plain({}, network=NetworkMarks(dns_ns=MS, tcp_connect_ns=MS, proxy_handshake_ns=MS)))
+    assert (row["network_ms"], row["compute_ms"]) == (None, None)
+
+
+def test_what_came_before_the_request_was_sent_is_no_compute_time():
+    attempts = [
+        Attempt(provider="openai", url="u", route="direct", start_ns=start * MS, end_ns=end * MS)
+        for start, end in ((600, 700), (800, 1400))
+    ]
+    fields = {
+        "attempts": attempts,
+        "network": NetworkMarks(pool_wait_ns=150 * MS, connection_reused=True, round_trip_ns=3 * MS),
+        "request_received_ns": 500 * MS,
+        "prior_attempts_ns": 200 * MS,
+        "upstream_start_ns": 950 * MS,
+        "upstream_sent_ns": 1000 * MS,
+        "upstream_headers_ns": 1300 * MS,
+        "upstream_end_ns": 1400 * MS,
+        "end_ns": 1405 * MS,
+    }
+    assert _row(_plain({}, **fields))["compute_ms"] == 300 + 100 - 3
+    row = _row(_stream([(1350, _delta(content="a")), (1400, b"data: [DONE]\n\n")], **fields))
+    assert row["compute_ms"] == 1350 - 1000 - 3
+    assert row["gateway_overhead_ms"] == 100 + 5  # 500 to 600, and at the end
+
+
+def test_the_time_of_a_try_that_failed_is_not_the_gateway_s():
+    attempts = [
+        Attempt(provider="openai", url="u", route="direct", start_ns=start * MS, end_ns=end * MS)
+        for start, end in ((12, 100), (150, 400))
+    ]
+    unanswered = dict.fromkeys(
+        ("upstream_start_ns", "upstream_sent_ns", "upstream_headers_ns", "upstream_end_ns")
+    )
+    row = _row(_record(attempts=attempts, prior_attempts_ns=138 * MS, client_blocked_ns=MS, **unanswered))
+    assert (row["prior_attempts_ms"], row["client_blocked_ms"]) == (138, 1)
+    assert row["gateway_overhead_ms"] == 2 + 4  # 10 to 12, and 400 to 405 but for the client's
+    assert row["server_wait_ms"] is None and row["receive_ms"] is None and row["compute_ms"] is None
+
+
+def test_an_upload_that_was_broken_off_took_no_time_of_the_gateway():
+    row = _row(CallRecord(request_id="r", t0_unix_ns=T0, end_reason=EndReason.REJECTED, end_ns=9000 * MS))
+    assert (row["request_receive_ms"], row["gateway_overhead_ms"]) == (None, 0)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def times(record: CallRecord, answer: Answer, usage: Usage) -> dict[str, Any]:
     """Every time column, and the connection's two flags."""
     network = record.network
     total = record.end_ns / 1e6
-    columns: dict[str, Any] = {
+    return {
         "total_latency_ms": total,
         "estimated_ttfb_ms": _span(record.upstream_start_ns, record.upstream_headers_ns),
         "estimated_ttft_ms": _ms(answer.first_ns),
@@ -43,15 +43,11 @@ def times(record: CallRecord, answer: Answer, usage: Usage) -> dict[str, Any]:
         "prior_attempts_ms": record.prior_attempts_ns / 1e6,
         "gateway_overhead_ms": _overhead_ms(record),
         "network_ms": _network_ms(record),
-        "compute_ms": None,
+        "compute_ms": _compute_ms(record, answer),
         "provider_processing_ms": _processing_ms(record, answer),
         "connection_reused": network.connection_reused,
         "remote_dns": network.remote_dns,
     }
-    if columns["network_ms"] is not None and record.upstream_headers_ns is not None:
-        until = total if columns["estimated_ttft_ms"] is None else columns["estimated_ttft_ms"]
-        columns["compute_ms"] = max(0.0, until - columns["network_ms"] - columns["gateway_overhead_ms"])
-    return columns
 
 
 def _ms(ns: int | None) -> float | None:
@@ -101,39 +97,52 @@ def _gap(reads_ns: list[int], quantile: float) -> float | None:
 def _receive_ms(record: CallRecord) -> float | None:
     """Time in which the client was given bytes is the client's, also between two reads."""
     whole = _span(record.upstream_headers_ns, record.upstream_end_ns)
-    return (
-        None
-        if whole is None
-        else max(0.0, whole - (record.client_blocked_ns - _last_blocked_ns(record)) / 1e6)
-    )
+    return None if whole is None else max(0.0, whole - _blocked_between_ns(record) / 1e6)
 
 
-def _last_blocked_ns(record: CallRecord) -> int:
-    """The part of client_blocked_ns after the upstream's last byte; the rest lies between its reads."""
-    tail = 0 if record.upstream_end_ns is None else record.end_ns - record.upstream_end_ns
-    return min(record.client_blocked_ns, max(0, tail))
+def _blocked_between_ns(record: CallRecord) -> int:
+    """The part of client_blocked_ns between the upstream's reads; the rest comes after its last byte."""
+    if record.upstream_end_ns is None:
+        return 0
+    return max(0, record.client_blocked_ns - max(0, record.end_ns - record.upstream_end_ns))
 
 
 def _overhead_ms(record: CallRecord) -> float:
-    # The upstream span begins with the answering attempt: connecting is the network's time, not ours.
-    start = record.upstream_start_ns
-    if start is not None and record.attempts:
-        start = min(start, record.attempts[-1].start_ns)
-    end = record.end_ns if record.upstream_end_ns is None else record.upstream_end_ns
-    span = 0 if start is None else max(0, end - start)
-    others = (record.request_received_ns or 0) + _last_blocked_ns(record) + record.prior_attempts_ns
-    return max(0, record.end_ns - span - others) / 1e6
+    """What is left of the whole without the upstream's span, the client's time and earlier attempts."""
+    blocked_ns = record.client_blocked_ns - _blocked_between_ns(record)
+    others_ns = _upstream_span_ns(record) + blocked_ns + record.prior_attempts_ns
+    received_ns = record.request_received_ns
+    if received_ns is None:  # the call ended while the body came, at the latest
+        received_ns = record.end_ns - others_ns
+    return max(0, record.end_ns - others_ns - received_ns) / 1e6
+
+
+def _upstream_span_ns(record: CallRecord) -> int:
+    """Of the last attempt, which begins with its wait for a connection, to its last byte or its failure."""
+    start, end = record.upstream_start_ns, record.upstream_end_ns
+    if record.attempts:
+        last = record.attempts[-1]
+        start, end = last.start_ns, last.end_ns if end is None else end
+    return 0 if start is None or end is None else max(0, end - start)
 
 
 def _network_ms(record: CallRecord) -> float | None:
     marks = record.network
-    round_trip = marks.round_trip_ns
-    if round_trip is None:  # one round trip is a TCP connect; through a proxy only TLS reaches the upstream
-        round_trip = marks.tcp_connect_ns if record.route in (None, "direct") else marks.tls_ns
-    if round_trip is None:
+    if marks.round_trip_ns is None:
         return None
     phases = (marks.dns_ns, marks.tcp_connect_ns, marks.proxy_handshake_ns, marks.tls_ns)
-    return (round_trip + sum(phase or 0 for phase in phases)) / 1e6
+    return (marks.round_trip_ns + sum(phase or 0 for phase in phases)) / 1e6
+
+
+def _compute_ms(record: CallRecord, answer: Answer) -> float | None:
+    """From request to first token, or else last byte, without the way there and back."""
+    sent, round_trip = record.upstream_sent_ns, record.network.round_trip_ns
+    until, blocked_ns = answer.first_ns, 0
+    if until is None and record.upstream_end_ns is not None:
+        until, blocked_ns = record.upstream_end_ns, _blocked_between_ns(record)
+    if sent is None or until is None or round_trip is None:
+        return None
+    return max(0, until - sent - blocked_ns - round_trip) / 1e6
 
 
 def _processing_ms(record: CallRecord, answer: Answer) -> float | None:
