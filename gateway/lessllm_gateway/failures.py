@@ -35,6 +35,11 @@ def failure(error: Exception, attempt: Attempt, *, is_sending: bool) -> Rejectio
     raise error
 
 
+def remedy(error: DialError) -> str:
+    """What to do; "" where its text says it."""
+    return _DIALLING[error.code][2].removeprefix(": ")
+
+
 _Described = tuple[int, str, str, EndReason]
 
 

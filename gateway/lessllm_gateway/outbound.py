@@ -89,7 +89,7 @@ class Outbound:
         return known
 
     def _way(self, upstream: Upstream, origin: str, hop: Hop | None) -> Way:
-        place = self._place(upstream, origin, hop)
+        place = self.place(upstream, origin, hop)
         http2 = upstream.http2 and place.tls is not None
         transport = self._transports.get((place, http2))
         if transport is None:
@@ -106,7 +106,8 @@ class Outbound:
             PROXY_UP.labels(str(hop)).set_function(lambda: health.is_up)
         return health
 
-    def _place(self, upstream: Upstream, origin: str, hop: Hop | None) -> Place:
+    def place(self, upstream: Upstream, origin: str, hop: Hop | None) -> Place:
+        """Where the way by that hop leads, and with which certificates."""
         to = parse_origin(origin)
         certificates = self._http2_certificates if upstream.http2 else self._certificates
         hop_tls = None

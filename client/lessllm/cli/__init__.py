@@ -20,6 +20,7 @@ _INTERRUPTED = 128 + signal.SIGINT  # what shells expect
 _COMMANDS = {
     "demo": "See it work: a small workload, a simulated provider.",
     "server": "Run the proxy, and record the calls through it.",
+    "check": "Try the way to each provider: what fails, and what to do.",
     "stats": "Calls, errors, tokens, cost and times, by model.",
     "calls": "The latest calls, one a line.",
     "show": "One call: its timeline, cost, request and answer.",
