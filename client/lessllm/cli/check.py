@@ -104,7 +104,9 @@ def _checking(
     ):
         try:
             with contextlib.suppress(BrokenPipeError):  # it died: its output tells
-                cast("IO[bytes]", process.stdin).write(yaml.safe_dump(dict(document)).encode())
+                cast("IO[bytes]", process.stdin).write(
+                    yaml.safe_dump(dict(document), sort_keys=False).encode()
+                )
                 cast("IO[bytes]", process.stdin).close()
             yield cast("IO[bytes]", process.stdout), complaints
             with contextlib.suppress(subprocess.TimeoutExpired):

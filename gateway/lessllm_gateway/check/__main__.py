@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 import msgspec
+import uvloop
 from lessllm_shared.config import ConfigError, GatewaySettings, load
 from lessllm_shared.config.load import parse_document
 
@@ -30,7 +31,9 @@ def main() -> int:
         _say({"mistakes": str(error).splitlines()})
         return 2
     _say({"providers": names})
-    asyncio.run(_run(check, names))
+    # As the gateway runs: asyncio's own TLS within TLS, to an https:// proxy, is broken before 3.11.8.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(check, names))
     return 0
 
 
