@@ -1,33 +1,31 @@
 """Where a call's time went: a recorded call in, its phases out, drawn as bars along one line of time.
 
-Times are ms since t0, the moment at which the gateway had the request's headers. What nobody could see
-(the inside of a SOCKS connection, say) is drawn as what it is: time on the way, without a finer name.
+Times are ms since t0, the moment at which the gateway had the request's headers. Tries that failed are one
+bar each, with the reason below; the phases are those of the last try. What nobody could see (how an HTTP/2
+connection was opened, say) is drawn as what it is: time on the way, without a finer name.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from lessllm import figures
 
-_CONNECTING = (
-    ("pool wait", "pool_wait_ms"),
-    ("dns", "dns_ms"),
-    ("connect", "tcp_connect_ms"),
-    ("proxy", "proxy_handshake_ms"),
-    ("tls", "tls_ms"),
-)
-_ANSWERING = (
-    ("send", "upstream_start_ns", "upstream_sent_ns"),
-    ("server wait", "upstream_sent_ns", "upstream_headers_ns"),
-    ("receive", "upstream_headers_ns", "upstream_end_ns"),
-)
-_NOTICEABLE_MS = 1.0  # shorter gaps between phases are scheduling
+_CONNECTING = {  # by how an attempt calls it
+    "pool": "pool_wait_ms",
+    "dns": "dns_ms",
+    "connect": "tcp_connect_ms",
+    "proxy_handshake": "proxy_handshake_ms",
+    "tls": "tls_ms",
+}
+_NAMES = {"pool": "pool wait", "proxy_handshake": "proxy", "wait": "server wait"}  # others as they are called
+_NOTICEABLE_MS = 1.0  # shorter gaps between phases are scheduling, and shorter waits none
 _EIGHTHS = "▏▎▍▌▋▊▉"
 _WIDEST_BAR = 60
 _STYLES = {"server wait": "blue", "receive": "green", "first token": "bold"}
@@ -55,10 +53,7 @@ def phases(call: Mapping[str, Any]) -> list[Phase]:
     found = []
     if (received_ms := call["request_receive_ms"]) is not None:
         found.append(Phase("request in", 0.0, received_ms))
-    found += [
-        Phase("failed try", attempt["start_ns"] / 1e6, _end_ms(attempt), _FAILED_STYLE)
-        for attempt in attempts[:-1]
-    ]
+    found += _failed_attempts(attempts)
     if attempts:
         found += _last_attempt(call, marks, attempts[-1])
     if found and call["total_latency_ms"] - found[-1].end_ms > _NOTICEABLE_MS:
@@ -66,8 +61,17 @@ def phases(call: Mapping[str, Any]) -> list[Phase]:
     return found
 
 
+def reasons(call: Mapping[str, Any]) -> list[str]:
+    """Why each try before the last failed."""
+    found = []
+    for number, attempt in enumerate(_parsed(call["attempts"], [])[:-1], start=1):
+        facts = (attempt.get("upstream_model"), _name(attempt), attempt.get("error_code"))
+        found.append(f"try {number} ({', '.join(filter(None, facts))}): {attempt.get('error_message')}")
+    return found
+
+
 def draw(call: Mapping[str, Any], width: int) -> RenderableType:
-    """The phases as bars, one below the other, with the first token where it came."""
+    """The phases as bars, one below the other, with the first token where it came; then reasons."""
     rows = phases(call)
     if (first_ms := call["estimated_ttft_ms"]) is not None:
         rows.append(Phase("first token", first_ms, first_ms, _STYLES["first token"]))
@@ -84,26 +88,48 @@ def draw(call: Mapping[str, Any], width: int) -> RenderableType:
     for row, label in zip(rows, labels, strict=True):
         grid.add_row(row.name, Text(_bar(row, total_ms, bar_width), row.style), label)
     grid.add_row(Text("total", "bold"), "", Text(figures.milliseconds(call["total_latency_ms"]), "bold"))
-    return grid
+    return Group(grid, *(Text(figures.printable(reason), _FAILED_STYLE) for reason in reasons(call)))
+
+
+def _failed_attempts(attempts: Sequence[Mapping[str, Any]]) -> Iterator[Phase]:
+    for number, (attempt, following) in enumerate(pairwise(attempts), start=1):
+        end_ms, next_ms = _end_ms(attempt), following["start_ns"] / 1e6
+        yield Phase(f"try {number} failed", attempt["start_ns"] / 1e6, end_ms, _FAILED_STYLE)
+        if next_ms - end_ms > _NOTICEABLE_MS:
+            yield Phase("pause", end_ms, next_ms)
 
 
 def _last_attempt(
     call: Mapping[str, Any], marks: Mapping[str, float], attempt: Mapping[str, Any]
 ) -> Iterator[Phase]:
     at_ms = attempt["start_ns"] / 1e6
-    for name, column in _CONNECTING:
-        if (duration_ms := call[column]) is not None:
-            yield Phase(name, at_ms, at_ms + duration_ms)
-            at_ms += duration_ms
-    answered_ms = marks.get("upstream_start_ns")
-    if answered_ms is None:
-        yield Phase(f"{attempt['phase']} failed", at_ms, _end_ms(attempt), _FAILED_STYLE)
+    start_ms = marks.get("upstream_start_ns")
+    for phase, column in _CONNECTING.items():
+        duration_ms = call[column] or 0.0
+        if start_ms is None and phase == attempt.get("phase", "pool"):
+            break
+        if call[column] is not None and (phase != "pool" or duration_ms > _NOTICEABLE_MS):
+            yield Phase(_NAMES.get(phase, phase), at_ms, at_ms + duration_ms)
+        at_ms += duration_ms
+    if start_ms is None:
+        yield Phase(f"{_name(attempt)} failed", at_ms, _end_ms(attempt), _FAILED_STYLE)
         return
-    if answered_ms - at_ms > _NOTICEABLE_MS:
-        yield Phase("on the way", at_ms, answered_ms)
-    for name, first, last in _ANSWERING:
-        if first in marks and last in marks:
-            yield Phase(name, marks[first], marks[last], _STYLES.get(name, _CONNECT_STYLE))
+    if start_ms - at_ms > _NOTICEABLE_MS:
+        yield Phase("on the way", at_ms, start_ms)
+    for name, column in (
+        ("send", "request_send_ms"),
+        ("server wait", "server_wait_ms"),
+        ("receive", "receive_ms"),
+    ):
+        if (duration_ms := call[column]) is not None:
+            yield Phase(name, start_ms, start_ms + duration_ms, _STYLES.get(name, _CONNECT_STYLE))
+            start_ms += duration_ms
+
+
+def _name(attempt: Mapping[str, Any]) -> str:
+    """How far it came. The record leaves out where it begins."""
+    phase: str = attempt.get("phase", "pool")
+    return _NAMES.get(phase, phase)
 
 
 def _bar(phase: Phase, total_ms: float, width: int) -> str:
