@@ -67,7 +67,7 @@ async def listening(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIte
 
 def small_socket() -> socket.socket:
     """What is not read from it soon waits at the sender."""
-    made = socket.socket()
+    made = socket.socket(proto=socket.IPPROTO_TCP)  # else asyncio leaves Nagle's algorithm on
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     return made
 
