@@ -106,7 +106,8 @@ class Connection(asyncio.Protocol):
         answer, self._answer = self._answer, None
         self._chunks.clear()
         self._held_bytes = 0
-        if answer is None or not answer.is_complete or not answer.keeps_alive or self._is_writing:
+        is_spent = answer is not None and not (answer.is_complete and answer.keeps_alive)
+        if is_spent or self._is_writing:
             self.close()
         if self.is_closed:
             return False

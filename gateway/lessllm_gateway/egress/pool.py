@@ -83,11 +83,12 @@ class Pool:
 
     def give_back(self, connection: Connection) -> None:
         """The call is done with it. A connection in the middle of something is closed."""
-        if not connection.finish():
+        if not connection.finish() or not connection.is_usable:
+            connection.close()
             self._forget(connection)
             return
         place = self._places[connection]
-        for turn in self._turns:
+        for turn in self._waiting():
             if turn.place == place:
                 self._turns.remove(turn)
                 turn.given.set_result(connection)
@@ -196,10 +197,14 @@ class Pool:
 
     def _serve(self) -> None:
         """There is room: for the first who can use it, and so on."""
-        for turn in tuple(self._turns):
+        for turn in self._waiting():
             if self._claim(turn.place):
                 self._turns.remove(turn)
                 turn.given.set_result(None)
+
+    def _waiting(self) -> list[_Turn]:
+        """Without those that were cancelled, but have not left yet."""
+        return [turn for turn in self._turns if not turn.given.done()]
 
     def _sweep_in(self, delay_s: float) -> None:
         self._sweeper = asyncio.get_running_loop().call_later(delay_s, self._sweep)
