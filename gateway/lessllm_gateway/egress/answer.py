@@ -58,11 +58,11 @@ class Answer:
         self._body.clear()
         return body
 
-    def end(self) -> None:
-        """The connection ended. Raises Broken if the answer has not."""
+    def end(self, *, is_cut: bool = False) -> None:
+        """The connection was closed, or cut. Raises Broken if that is not the answer's end."""
         if self.is_complete:
             return
-        if not self._ends_with_connection:
+        if is_cut or not self._ends_with_connection:
             raise Broken("it closed the connection", received=self.has_head or self._held_bytes > 0)
         self.is_complete = True
 

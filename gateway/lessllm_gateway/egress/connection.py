@@ -133,7 +133,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(0)  # so that resume_writing means: all of it is sent
+        # So that resume_writing means that all is sent. With 0, TLS would pause at nothing to send.
+        self._transport.set_write_buffer_limits(high=1, low=0)
         self._readable.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         if self.is_closed:
             self._transport.abort()
@@ -159,12 +160,11 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def eof_received(self) -> bool:
-        self._ended()
+        self._ended(is_cut=False)
         return False  # the transport closes itself
 
     def connection_lost(self, exc: Exception | None) -> None:
-        del exc
-        self._ended()
+        self._ended(is_cut=exc is not None or self.is_closed)  # the latter: by us
         self._transport = None
         if self._on_closed is not None:
             self._on_closed(self)
@@ -178,12 +178,12 @@ class Connection(asyncio.Protocol):
         self._is_writing = False
         self._wake()
 
-    def _ended(self) -> None:
+    def _ended(self, *, is_cut: bool) -> None:
         """There is nothing more to read: that is the end of some answers, and breaks the others."""
         self.is_closed = True
         if self._answer is not None and self._error is None:
             try:
-                self._answer.end()
+                self._answer.end(is_cut=is_cut)
             except Broken as error:
                 self._error = error
         self._wake()
