@@ -72,12 +72,13 @@ class Dialer:
         """Open one, and tell the protocol. `exchange` gets what is measured. Raises DialError."""
         hop, origin = place.hop, place.origin
         target = origin.host if origin is not None else ""
-        async with _limited(exchange, hop, self._patience.connect_s):
-            if hop is not None:
-                is_name = origin is None or tcp.literal(target, origin.port) is None
-                exchange.remote_dns = hop.resolves_names and is_name
-                if origin is not None and not hop.resolves_names:
+        if hop is not None:
+            is_name = origin is None or tcp.literal(target, origin.port) is None
+            exchange.remote_dns = hop.resolves_names and is_name
+            if origin is not None and not hop.resolves_names:
+                async with _limited(exchange, None, self._patience.connect_s):
                     target = await self._address_for(hop, origin, exchange)
+        async with _limited(exchange, hop, self._patience.connect_s):
             connected = await self._connect(hop, hop or origin, exchange)
         loop = asyncio.get_running_loop()
         transport: asyncio.Transport
@@ -110,7 +111,7 @@ class Dialer:
         if hop.kind is Kind.SOCKS4 and not of_v4:
             text = f"{origin.host} has no IPv4 address, and SOCKS4 knows no others: use socks5"
             raise DialError(Phase.DNS, "proxy_refused_target", text)
-        return str((of_v4 if hop.kind is Kind.SOCKS4 else addresses)[0][4][0])
+        return str((of_v4 or addresses)[0][4][0])  # whether the proxy has IPv6 is not known
 
     async def _addresses(self, to: Origin | Hop, exchange: Exchange, hop: Hop | None) -> list[tcp.Address]:
         """Of the upstream or, if `hop` is given, of that proxy."""
@@ -186,9 +187,11 @@ async def _start_tls(
 ) -> asyncio.Transport:
     """Raises OSError, which ssl.SSLError is one of."""
     loop = asyncio.get_running_loop()
-    secured = await loop.start_tls(transport, protocol, context, server_hostname=host)
+    secured = None
+    if not transport.is_closing():  # else uvloop logs a traceback
+        secured = await loop.start_tls(transport, protocol, context, server_hostname=host)
     if secured is None:
-        raise ConnectionResetError("closed during the handshake")
+        raise ConnectionResetError("closed before or during the handshake")
     return secured
 
 
@@ -225,16 +228,16 @@ def _timed_out(phase: Phase, hop: Hop | None, limit_s: float) -> DialError:
         text = f"the proxy did not open the way within timeouts.proxy_handshake_s ({limit_s:g} s)"
         return DialError(phase, "proxy_timeout", text)
     whom, code = ("the upstream", "connect_timeout") if hop is None else ("the proxy", "proxy_timeout")
-    text = f"{whom} did not answer within timeouts.connect_s ({limit_s:g} s)"
-    return DialError(phase, code, text)
+    what = "'s name did not resolve" if phase is Phase.DNS else " did not answer"
+    return DialError(phase, code, f"{whom}{what} within timeouts.connect_s ({limit_s:g} s)")
 
 
 def _reason(error: Exception) -> str:
     """In the system's words, which hold no address of ours."""
     if isinstance(error, socket.gaierror):
         return str(error.strerror)
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno)
+    if isinstance(error, OSError):
+        return os.strerror(error.errno) if error.errno else "its addresses fail for different reasons"
     return type(error).__name__
 
 
