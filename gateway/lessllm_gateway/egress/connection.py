@@ -74,11 +74,10 @@ class Connection(asyncio.Protocol):
         answer = self._answer = Answer(method)
         exchange.phase = Phase.SEND
         exchange.send_start = time.monotonic_ns()
-        self._transport.write(head + body if len(body) < HIGH_WATER_BYTES else head)
-        if len(body) >= HIGH_WATER_BYTES:
-            self._transport.write(body)
-        while self._is_writing and not answer.has_head:
-            await self._wait()
+        is_small = len(body) < HIGH_WATER_BYTES
+        await self._send(self._transport, head + body if is_small else head, answer)
+        if not is_small:
+            await self._send(self._transport, body, answer)
         exchange.sent = time.monotonic_ns()
         exchange.phase = Phase.WAIT
         while not answer.has_head:
@@ -113,6 +112,19 @@ class Connection(asyncio.Protocol):
             return False
         self._resume_reading()
         return True
+
+    async def _send(self, transport: asyncio.Transport, data: bytes, answer: Answer) -> None:
+        """In pieces: TLS takes all that it is given, and calls it sent.
+
+        A server that answers early may want the rest all the same: it is sent beside the answer.
+        """
+        left = memoryview(data)
+        while left and not self.is_closed:
+            size_bytes = len(left) if answer.has_head else HIGH_WATER_BYTES
+            transport.write(left[:size_bytes])
+            left = left[size_bytes:]
+            while self._is_writing and not answer.has_head:
+                await self._wait()
 
     async def _wait(self) -> None:
         if self._error is not None:
