@@ -34,6 +34,7 @@ class Http2Transport(httpx.AsyncBaseTransport):
         exchange: Exchange = request.extensions["exchange"]
         if self._hop is not None:
             exchange.remote_dns = self._hop.resolves_names
+        request.url = _Url(request.url, request.extensions.pop("target"))
         tracer = _Tracer(exchange, tunnels=self._tunnels)
         request.extensions["trace"] = tracer.trace
         request.extensions["timeout"]["connect"] = self._connect_s
@@ -81,6 +82,19 @@ def _library_transport(place: Place, limits: Limits, *, http2: bool) -> httpx.As
         http2=http2,
         limits=bounds,
     )
+
+
+class _Url(httpx.URL):
+    """One whose path goes out byte for byte. httpcore would take the extension `target` for CONNECT's too."""
+
+    def __init__(self, url: httpx.URL, target: bytes) -> None:
+        super().__init__(url)
+        self._target = target
+
+    @property
+    def raw_path(self) -> bytes:
+        """As httpx's transports ask for it."""
+        return self._target
 
 
 class _Tracer:
