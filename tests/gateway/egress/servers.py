@@ -58,6 +58,19 @@ class Server:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@contextlib.contextmanager
+def black_hole():
+    """A port that answers no SYN: its backlog is full."""
+    with socket.socket() as hole, contextlib.ExitStack() as stack:
+        hole.bind((HOST, 0))
+        hole.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(hole.getsockname())
+        yield hole.getsockname()[1]
+
+
 async def until(condition: Callable[[], object]) -> None:
     """Return when it has come true."""
     async with asyncio.timeout(5):
@@ -94,6 +107,13 @@ class Upstream:
             else:
                 writer.write(self.answer)
             await writer.drain()
+
+
+async def quiet(reader, writer):
+    """A server that reads, and never answers."""
+    del writer
+    while await reader.read(1 << 16):
+        pass
 
 
 async def read_request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
@@ -209,10 +229,10 @@ async def _relay(reader, writer, far_reader, far_writer) -> None:
     try:
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        far_writer.close()
         for pump in pumps:
             pump.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
-        far_writer.close()
 
 
 async def _pump(reader, writer) -> None:

@@ -10,7 +10,7 @@ import time
 import pytest
 import trustme
 import uvloop
-from gateway.egress.servers import HOST, Proxy, Server, until
+from gateway.egress.servers import HOST, Proxy, Server, black_hole, quiet, until
 from lessllm_gateway.egress import tcp
 from lessllm_gateway.egress.dialer import Dialer, DialError, Patience, Place
 from lessllm_gateway.egress.exchange import Exchange, Phase
@@ -24,13 +24,6 @@ IMPATIENCE = Patience(0.1, 0.15)
 A_TICK_NS = 2e6  # of uvloop's timers
 NAME = "api.test"
 TUNNELS = [kind for kind in Kind if kind is not Kind.HTTPS]
-
-
-async def quiet(reader, writer):
-    """A server that reads, and never answers."""
-    del writer
-    while await reader.read(1 << 16):
-        pass
 
 
 async def closing(reader, writer):
@@ -90,19 +83,6 @@ def origin(port: int, host: str = NAME, *, tls: bool = False) -> Origin:
 def closed_port() -> int:
     with socket.create_server((HOST, 0)) as server:
         return server.getsockname()[1]
-
-
-@contextlib.contextmanager
-def black_hole():
-    """A port that answers no SYN: its backlog is full."""
-    with socket.socket() as hole, contextlib.ExitStack() as stack:
-        hole.bind((HOST, 0))
-        hole.listen(0)
-        for _ in range(4):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(hole.getsockname())
-        yield hole.getsockname()[1]
 
 
 def addresses(*pairs):
