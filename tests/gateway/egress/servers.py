@@ -96,10 +96,12 @@ class Upstream:
     """Reads requests and answers them."""
 
     answer: bytes | Handle = HELLO
+    connections: int = 0
     asked: list[Asked] = field(default_factory=list)
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = id(writer)
+        self.connections += 1
+        connection = self.connections
         while True:
             self.asked.append(Asked(connection, *await read_request(reader)))
             if callable(self.answer):
