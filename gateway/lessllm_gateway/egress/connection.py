@@ -106,6 +106,8 @@ class Connection(asyncio.Protocol):
         self._chunks.clear()
         self._held_bytes = 0
         is_spent = answer is not None and not (answer.is_complete and answer.keeps_alive)
+        if answer is not None:
+            answer.close()
         if is_spent or self._is_writing:
             self.close()
         if self.is_closed:
@@ -120,9 +122,8 @@ class Connection(asyncio.Protocol):
         """
         left = memoryview(data)
         while left and not self.is_closed:
-            size_bytes = len(left) if answer.has_head else HIGH_WATER_BYTES
-            transport.write(left[:size_bytes])
-            left = left[size_bytes:]
+            transport.write(left[:HIGH_WATER_BYTES])
+            left = left[HIGH_WATER_BYTES:]
             while self._is_writing and not answer.has_head:
                 await self._wait()
 

@@ -99,7 +99,7 @@ async def test_an_idle_connection_that_says_something_is_closed():
 
 @pytest.mark.parametrize("then", ["keeps it", "closes it", "resets it"])
 @PLAIN_AND_TLS
-async def test_an_answer_that_comes_while_the_request_is_sent_is_taken(at, tls, then):
+async def test_an_answer_that_comes_while_the_request_is_sent_is_taken(at, tls, then, caplog):
     """The server reads the head only."""
     done = asyncio.Event()
 
@@ -113,10 +113,12 @@ async def test_an_answer_that_comes_while_the_request_is_sent_is_taken(at, tls, 
             writer.transport.abort()
 
     async with at(refusing, tls=tls) as (_, place), pooled(place) as (pool, transport):
-        result = await called(transport, request(body=LARGE))
-        assert (result.status, result.body) == (413, b"large")
-        await until(lambda: pool.open_count == 0)
+        for _ in range(5):
+            result = await called(transport, request(body=LARGE))
+            assert (result.status, result.body) == (413, b"large")
+            await until(lambda: pool.open_count == 0)
         done.set()
+    assert not caplog.records
 
 
 @PLAIN_AND_TLS
@@ -150,6 +152,21 @@ async def test_a_request_is_sent_when_the_server_has_taken_it(at, tls):
         exchange = (await called(transport, request(body=LARGE))).exchange
         assert exchange.sent - exchange.send_start > 150e6
         assert exchange.head - exchange.sent < 150e6
+
+
+@PLAIN_AND_TLS
+async def test_a_server_that_closes_while_the_request_is_sent_breaks_it_and_nothing_is_logged(
+    at, tls, caplog
+):
+    async def leaving(reader, _):
+        await reader.readuntil(b"\r\n\r\n")
+
+    async with at(leaving, tls=tls) as (_, place), pooled(place) as (pool, transport):
+        for _ in range(5):
+            with pytest.raises(Broken) as broken:
+                await called(transport, request(body=LARGE))
+            assert not broken.value.received and pool.open_count == 0
+    assert not caplog.records
 
 
 @PLAIN_AND_TLS
@@ -260,6 +277,17 @@ async def test_a_connection_that_is_lost_before_the_pool_has_it_is_forgotten():
     assert not broken.value.received and wire.sent == b""
 
 
+async def test_a_connection_that_breaks_is_closed_before_anybody_looks():
+    connection = Connection()
+    wire = Wire(connection)
+    exchange = asyncio.ensure_future(connection.exchange("GET", b"", b"", Exchange()))
+    await asyncio.sleep(0)
+    wire.receive(b"garbage")
+    assert wire.is_aborted and connection.is_closed
+    with pytest.raises(Broken):
+        await exchange
+
+
 async def test_reading_stops_at_the_high_water_mark_and_goes_on_below_it():
     connection = Connection()
     wire = Wire(connection)
@@ -279,6 +307,7 @@ async def test_reading_stops_at_the_high_water_mark_and_goes_on_below_it():
     for _ in range(2):
         wire.receive(half)
     assert wire.is_paused and connection.finish() and not wire.is_paused
+    assert connection._held_bytes == 0
     connection.close()
     await connection.wait_closed()
 

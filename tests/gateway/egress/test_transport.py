@@ -307,6 +307,17 @@ async def test_a_proxy_that_forwards_wants_other_credentials(way, kind):
             assert not there.proxy.went
 
 
+async def test_a_proxy_that_wants_other_credentials_and_waits_for_them_is_left():
+    wanting = Upstream(b"HTTP/1.1 407 Whom?\r\ncontent-length: 1\r\n\r\n")
+    async with contextlib.AsyncExitStack() as stack:
+        server = await stack.enter_async_context(Server(wanting).listening())
+        place = Place(Hop(Kind.HTTP, HOST, server.port), None)
+        pool, transport = await stack.enter_async_context(pooled(place))
+        with pytest.raises(DialError, match="407"):
+            await called(transport)
+        assert pool.open_count == 0
+
+
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"])
 async def test_an_answer_that_does_not_come_in_time_ends_its_connection(way, answer):
     async def silent(reader, writer):
