@@ -56,7 +56,7 @@ def phases(call: Mapping[str, Any]) -> list[Phase]:
     found += _failed_attempts(attempts)
     if attempts:
         found += _last_attempt(call, marks, attempts[-1])
-    if found and call["total_latency_ms"] - found[-1].end_ms > _NOTICEABLE_MS:
+    if found and (call["total_latency_ms"] or 0) - found[-1].end_ms > _NOTICEABLE_MS:
         found.append(Phase("to client", found[-1].end_ms, call["total_latency_ms"]))
     return found
 
@@ -75,7 +75,7 @@ def draw(call: Mapping[str, Any], width: int) -> RenderableType:
     rows = phases(call)
     if (first_ms := call["estimated_ttft_ms"]) is not None:
         rows.append(Phase("first token", first_ms, first_ms, _STYLES["first token"]))
-    total_ms = max([call["total_latency_ms"], *(row.end_ms for row in rows)])
+    total_ms = max([call["total_latency_ms"] or 0, *(row.end_ms for row in rows)])
     labels = [
         figures.milliseconds(row.end_ms if row.name == "first token" else row.duration_ms) for row in rows
     ]

@@ -121,7 +121,11 @@ COLUMNS: tuple[Column, ...] = (
         "actual_usage", "JSON", "The provider's usage object as it came (stream parts merged). NULL: none."
     ),
     # time
-    Column("total_latency_ms", "DOUBLE", "Last byte to the client minus t0 (request headers parsed)."),
+    Column(
+        "total_latency_ms",
+        "DOUBLE",
+        "Last byte to the client minus t0 (request headers parsed). NULL: the gateway was killed before that.",
+    ),
     Column(
         "estimated_ttfb_ms",
         "DOUBLE",

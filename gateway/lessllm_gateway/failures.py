@@ -84,5 +84,5 @@ _DIALLING = {
     "proxy_tls_failed": (502, EndReason.PROXY_ERROR, ""),
     "upstream_unreachable": (502, EndReason.CONNECT_ERROR, ""),
     "upstream_tls_failed": (502, EndReason.CONNECT_ERROR, ""),
-    "connect_timeout": (504, EndReason.CONNECT_ERROR, ": is a proxy needed?"),
+    "connect_timeout": (504, EndReason.CONNECT_ERROR, ": is it up, or is another way to it needed?"),
 }

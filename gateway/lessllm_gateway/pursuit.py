@@ -15,7 +15,7 @@ from lessllm_shared.record import Attempt, CallRecord, EndReason
 
 from lessllm_gateway import headers, recorder
 from lessllm_gateway.clock import Clock
-from lessllm_gateway.credentials import Caller, RawHeaders, without_key
+from lessllm_gateway.credentials import Caller, RawHeaders, recordable_url, without_key
 from lessllm_gateway.crossing import Crossing, crossing
 from lessllm_gateway.egress.dialer import DialError
 from lessllm_gateway.egress.exchange import Exchange, Phase
@@ -136,16 +136,20 @@ class Pursuit:
 
     def _begin(self, target: Target, route: str) -> Attempt:
         recorder.note_target(self._record, target, self._asking.caller, route)
-        attempt = Attempt(
-            provider=target.upstream.name,
-            upstream_model=target.model,
-            url=self._record.upstream_url or "",
-            route=route,
-            start_ns=self._clock.now(),
-        )
+        attempt = self._attempt(target, route, self._clock.now())
         recorder.note_attempt(self._record, attempt)
         self._relay.begin(self._tape())
         return attempt
+
+    @staticmethod
+    def _attempt(target: Target, route: str, start_ns: int) -> Attempt:
+        return Attempt(
+            provider=target.upstream.name,
+            upstream_model=target.model,
+            url=recordable_url(target.origin + target.path),
+            route=route,
+            start_ns=start_ns,
+        )
 
     def _request(self, target: Target, way: Way, cross: Crossing, exchange: Exchange) -> httpx.Request:
         record, asking = self._record, self._asking
@@ -204,9 +208,11 @@ class Pursuit:
 
     def _note_skipped(self, target: Target, rejection: Rejection) -> None:
         """A fallback that can't take the request."""
-        attempt = self._begin(target, DIRECT)
-        attempt.end_ns = attempt.start_ns
+        now = self._clock.now()
+        attempt = self._attempt(target, DIRECT, now)
+        attempt.end_ns = now
         recorder.note_failure(attempt, rejection)
+        self._record.attempts.append(attempt)
 
     async def _relay_answer(self, response: httpx.Response, cross: Crossing, exchange: Exchange) -> None:
         timing = exchange.server_timing()

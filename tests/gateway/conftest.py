@@ -32,6 +32,7 @@ class Records:
         pass
 
     def offer(self, request_id: str, data: bytes) -> bool:
+        del request_id
         self.all.append(rec.decode(data))
         self._came.set()
         return True

@@ -1,4 +1,4 @@
-"""Outbox and ledger over a link that loses, repeats and breaks; collectors crash and are reset, gateways killed.
+"""Outbox and ledger over a link that loses, repeats and breaks; collectors crash, gateways are killed.
 
 Everything that was added is in the end either in the database, exactly once, or declared lost, and lost
 only for a reason; and the end is always reached.

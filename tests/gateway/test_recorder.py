@@ -12,7 +12,7 @@ class Full:
         pass
 
     def offer(self, request_id: str, data: bytes) -> bool:
-        del data
+        del request_id, data
         return False
 
 

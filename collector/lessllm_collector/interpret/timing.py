@@ -18,7 +18,7 @@ _SUMMARISING = frozenset({ApiFormat.RESPONSES, ApiFormat.MESSAGES})  # thinking 
 def times(record: CallRecord, answer: Answer, usage: Usage) -> dict[str, Any]:
     """Every time column, and the connection's two flags."""
     network = record.network
-    total = record.end_ns / 1e6
+    total = _ms(record.end_ns or None)  # 0: it had not ended when its gateway was killed
     return {
         "total_latency_ms": total,
         "estimated_ttfb_ms": _span(record.upstream_start_ns, record.upstream_headers_ns),
@@ -26,7 +26,7 @@ def times(record: CallRecord, answer: Answer, usage: Usage) -> dict[str, Any]:
         "estimated_ttfo_ms": _ms(answer.first_output_ns),
         "estimated_tpot_ms": _tpot(record, answer, usage),
         "output_tokens_per_s": None
-        if usage.completion is None or total <= 0
+        if usage.completion is None or total is None
         else usage.completion / total * 1e3,
         "chunk_gap_p50_ms": _gap(answer.content_reads_ns, 0.5),
         "chunk_gap_p99_ms": _gap(answer.content_reads_ns, 0.99),

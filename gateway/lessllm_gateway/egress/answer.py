@@ -66,6 +66,10 @@ class Answer:
             raise Broken("it closed the connection", received=self.has_head or self._held_bytes > 0)
         self.is_complete = True
 
+    def close(self) -> None:
+        """It is read no further. Parser and answer hold each other, which is the garbage collector's work."""
+        del self._parser
+
     # httptools calls these.
 
     def on_message_begin(self) -> None:

@@ -158,6 +158,7 @@ _HANDSHAKES = {
 _CONNECT_REFUSED = ("proxy_refused_target", "it refuses to open a way to the upstream")
 _BEHIND = "upstream_unreachable"
 _CONNECT_REFUSALS = {
+    401: ("proxy_auth_failed", "it does not accept the user name and password"),  # tinyproxy
     407: ("proxy_auth_failed", "it wants another user name and password"),
     502: (_BEHIND, "it can't reach the upstream"),
     503: (_BEHIND, "it can't reach the upstream"),

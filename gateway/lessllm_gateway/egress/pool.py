@@ -72,9 +72,11 @@ class Pool:
         """A connection to use alone, until `give_back`. Raises PoolFull and DialError."""
         start = time.monotonic_ns()
         connection = self._take_idle(place)
-        if connection is None and not self._claim(place):
-            connection = await self._turn(place, wait_s)
-        exchange.pool_wait_ns = time.monotonic_ns() - start
+        try:
+            if connection is None and not self._claim(place):
+                connection = await self._turn(place, wait_s)
+        finally:
+            exchange.pool_wait_ns = time.monotonic_ns() - start
         exchange.reused = connection is not None
         if connection is None:
             return await self._dial(place, exchange)
