@@ -50,6 +50,15 @@ def handshake(hop: Hop, host: str, port: int) -> Handshake:
     return _HANDSHAKES[hop.kind](hop, host, port)
 
 
+def refusal(kind: Kind, reply: int) -> Refused:
+    """What a proxy means by a status or a reply code that does not open the way."""
+    if kind in {Kind.HTTP, Kind.HTTPS}:
+        code, text = _CONNECT_REFUSALS.get(reply, _CONNECT_REFUSED)
+        return Refused(code, f"{text} (it answered CONNECT with {reply})")
+    table = _SOCKS4_REFUSALS if kind in {Kind.SOCKS4, Kind.SOCKS4A} else _SOCKS5_REFUSALS
+    return Refused(*table.get(reply, ("proxy_protocol_error", f"it answered {reply}")))
+
+
 def _connect(hop: Hop, host: str, port: int) -> Handshake:
     target = authority(_name(host).decode(), port).encode()
     lines = [b"CONNECT %b HTTP/1.1" % target, b"Host: %b" % target]
@@ -61,8 +70,7 @@ def _connect(hop: Hop, host: str, port: int) -> Handshake:
         head = yield Until(b"\r\n\r\n", MAX_REPLY_HEAD_BYTES)
         status = _status(head)
     if not 200 <= status < 300:
-        code, text = _CONNECT_REFUSALS.get(status, _CONNECT_REFUSED)
-        raise Refused(code, f"{text} (it answered CONNECT with {status})")
+        raise refusal(hop.kind, status)
 
 
 def _status(head: bytes) -> int:
@@ -87,8 +95,7 @@ def _socks4(hop: Hop, host: str, port: int) -> Handshake:
     if version != 0:
         raise _not_understood("SOCKS4")
     if reply != 90:
-        code, text = _SOCKS4_REFUSALS.get(reply, ("proxy_protocol_error", f"it answered {reply}"))
-        raise Refused(code, text)
+        raise refusal(hop.kind, reply)
 
 
 def _socks5(hop: Hop, host: str, port: int) -> Handshake:
@@ -111,8 +118,7 @@ def _socks5(hop: Hop, host: str, port: int) -> Handshake:
     if version != 5:
         raise _not_understood("SOCKS5")
     if reply != 0:
-        code, text = _SOCKS5_REFUSALS.get(reply, ("proxy_protocol_error", f"it answered {reply}"))
-        raise Refused(code, text)
+        raise refusal(hop.kind, reply)
     size = (yield Exactly(1))[0] if kind == 3 else _SOCKS5_ADDRESS_SIZES.get(kind)
     if size is None:
         raise _not_understood("SOCKS5")

@@ -5,17 +5,21 @@ become the same exceptions. Both go less far: names are resolved inside `tcp_con
 tells nothing of how it connects, so those phases stay unknown.
 """
 
+import asyncio
 import re
+import socket
 import time
 from collections.abc import Mapping
 from typing import Any
 
+import anyio
 import httpx
 from httpx_socks import AsyncProxyTransport
 from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError, ProxyType
 
 from lessllm_gateway.egress.dialer import DialError, Patience, Place
 from lessllm_gateway.egress.exchange import Exchange, Phase
+from lessllm_gateway.egress.handshake import Refused, refusal
 from lessllm_gateway.egress.hops import Hop, Kind
 from lessllm_gateway.egress.pool import Limits, PoolFull
 
@@ -27,6 +31,7 @@ class Http2Transport(httpx.AsyncBaseTransport):
         self._hop = place.hop
         self._tunnels = place.hop is not None and place.hop.speaks_http and place.tls is not None
         self._connect_s = patience.connect_s + (patience.handshake_s if place.hop else 0)
+        self._handshake_s = patience.handshake_s
         self._transport = _library_transport(place, limits, http2=http2)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -35,19 +40,20 @@ class Http2Transport(httpx.AsyncBaseTransport):
         if self._hop is not None:
             exchange.remote_dns = self._hop.resolves_names
         request.url = _Url(request.url, request.extensions.pop("target"))
-        tracer = _Tracer(exchange, tunnels=self._tunnels)
-        request.extensions["trace"] = tracer.trace
         request.extensions["timeout"]["connect"] = self._connect_s
+        tracer = _Tracer(exchange, self._handshake_s if self._tunnels else None)
+        request.extensions["trace"] = tracer.trace
         try:
-            return await self._transport.handle_async_request(request)
+            async with tracer.limit:
+                return await self._transport.handle_async_request(request)
         except httpx.PoolTimeout as error:
             raise PoolFull("all pool.max_per_host connections to it are in use") from error
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, *_SOCKS_ERRORS) as error:
-            raise _not_connected(error, exchange, self._hop) from error
-        except httpx.ReadTimeout as error:
-            if exchange.phase is Phase.PROXY_HANDSHAKE:
-                raise _not_connected(error, exchange, self._hop) from error
-            raise
+        except (httpx.TransportError, *_SOCKS_ERRORS) as error:
+            if exchange.phase in _SENT:
+                raise
+            failure = _not_connected(error, exchange.phase, self._hop)
+            exchange.phase = failure.phase
+            raise failure from error
         finally:
             tracer.fill(knows_connections=self._hop is None or self._hop.speaks_http)
 
@@ -100,9 +106,10 @@ class _Url(httpx.URL):
 class _Tracer:
     """Fills an Exchange from httpcore's events: the last of each name, since CONNECT has its own before."""
 
-    def __init__(self, exchange: Exchange, *, tunnels: bool) -> None:
+    def __init__(self, exchange: Exchange, tunnel_s: float | None) -> None:
+        self.limit = asyncio.timeout(None)  # of CONNECT: httpcore would wait for it as for an answer
         self._exchange = exchange
-        self._tunnels = tunnels
+        self._tunnel_s = tunnel_s
         self._marks: dict[str, int] = {}
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
@@ -110,24 +117,28 @@ class _Tracer:
         del info
         layer, _, name = event.partition(".")
         self._marks[event if layer in {"connection", "proxy"} else name] = time.monotonic_ns()
-        if self._tunnels and _CONNECTED in self._marks and _SECURED_BY_PROXY not in self._marks:
-            self._exchange.phase = Phase.PROXY_HANDSHAKE
-        else:
+        if event == _SECURED_BY_PROXY:
+            self.limit.reschedule(None)
+        if self._tunnel_s is None or _CONNECTED not in self._marks or _SECURED_BY_PROXY in self._marks:
             self._exchange.phase = _PHASES.get(name, self._exchange.phase)
+            return
+        self._exchange.phase = Phase.PROXY_HANDSHAKE
+        if name == "send_request_headers.started":  # not before: httpcore leaks what is cancelled during TLS
+            self.limit.reschedule(asyncio.get_running_loop().time() + self._tunnel_s)
 
     def fill(self, *, knows_connections: bool) -> None:
         """When the answer's head has come, or none will."""
         exchange, marks = self._exchange, self._marks
         exchange.tcp_connect_ns = self._span("connection.connect_tcp.started", _CONNECTED)
         exchange.reused = _CONNECTED not in marks if knows_connections else None
-        if self._tunnels:
+        if self._tunnel_s is not None:
             exchange.proxy_handshake_ns = self._span(_CONNECTED, _SECURED_BY_PROXY)
             exchange.tls_ns = self._span(_SECURED_BY_PROXY, "proxy.start_tls.complete")
             exchange.round_trip_ns = exchange.tls_ns
         else:
             exchange.tls_ns = self._span("connection.start_tls.started", "connection.start_tls.complete")
             exchange.round_trip_ns = exchange.tcp_connect_ns
-        if exchange.phase in {Phase.SEND, Phase.WAIT, Phase.RECEIVE}:
+        if exchange.phase in _SENT:
             exchange.send_start = marks.get("send_request_headers.started")
             exchange.sent = marks.get("send_request_body.complete")
             exchange.head = marks.get("receive_response_headers.complete")
@@ -137,26 +148,57 @@ class _Tracer:
         return marks[end] - marks[start] if start in marks and end in marks else None
 
 
-def _not_connected(error: Exception, exchange: Exchange, hop: Hop | None) -> DialError:
-    phase = exchange.phase
-    is_late = isinstance(error, (httpx.TimeoutException, ProxyTimeoutError))
-    if isinstance(error, (httpx.ProxyError, ProxyError)):
-        code = "proxy_auth_failed" if _AUTH_FAILED.search(str(error)) else "proxy_refused_target"
-        return DialError(Phase.PROXY_HANDSHAKE, code, "the proxy did not open the way")
-    if hop is not None and phase is not Phase.TLS:
-        code, text = ("proxy_timeout", "in time") if is_late else ("proxy_unreachable", "at all")
-        return DialError(phase, code, f"the proxy did not answer {text}")
-    if is_late:
-        return DialError(phase, "connect_timeout", "no connection within timeouts.connect_s")
+def _not_connected(error: Exception, phase: Phase, hop: Hop | None) -> DialError:
+    if hop is not None and isinstance(error, (httpx.ProxyError, ProxyError)):
+        refused = _refusal(error, hop)
+        text = f"the proxy did not open the way: {refused.text}"
+        return DialError(Phase.PROXY_HANDSHAKE, refused.code, text)
+    if hop is not None and not hop.speaks_http:
+        phase = _socks_phase(error)
+    is_late = isinstance(error, (httpx.TimeoutException, TimeoutError))
     if phase is Phase.TLS:
-        return DialError(phase, "upstream_tls_failed", "TLS with the upstream failed")
-    return DialError(phase, "upstream_unreachable", "no connection")
+        code, text = (
+            ("connect_timeout", "is not done in time") if is_late else ("upstream_tls_failed", "failed")
+        )
+        text = f"TLS with the upstream {text}"
+    elif hop is None or phase is Phase.DNS:
+        code = "connect_timeout" if is_late else "upstream_unreachable"
+        text = "no connection within timeouts.connect_s" if is_late else "no connection"
+    elif is_late:
+        code, text = "proxy_timeout", "the proxy did not answer in time"
+    elif phase is not Phase.PROXY_HANDSHAKE:
+        code, text = "proxy_unreachable", "the proxy can't be reached"
+    elif isinstance(error, httpx.ConnectError):
+        code, text = "proxy_tls_failed", "TLS with the proxy failed"
+    else:
+        code, text = "proxy_protocol_error", f"the proxy did not open the way: {_NO_ANSWER}"
+    return DialError(phase, code, text)
+
+
+def _socks_phase(error: Exception) -> Phase:
+    """What python-socks was doing: all that it has no name for is TLS with the upstream."""
+    if isinstance(error, (ProxyConnectionError, ProxyTimeoutError)):
+        return Phase.CONNECT
+    return Phase.DNS if isinstance(error, socket.gaierror) else Phase.TLS
+
+
+def _refusal(error: httpx.ProxyError | ProxyError, hop: Hop) -> Refused:
+    said = str(error)
+    if isinstance(error, httpx.ProxyError):
+        return refusal(hop.kind, int(said[:3]))
+    if error.error_code is not None:
+        return refusal(hop.kind, error.error_code)
+    if _AUTH_FAILED.search(said):
+        return Refused("proxy_auth_failed", "it does not accept the user name and password")
+    return Refused("proxy_protocol_error", _NO_ANSWER)
 
 
 _CONNECTED = "connection.connect_tcp.complete"
 _SECURED_BY_PROXY = "proxy.start_tls.started"
-_SOCKS_ERRORS = (ProxyConnectionError, ProxyTimeoutError, ProxyError)
-_AUTH_FAILED = re.compile(r"\b407\b|[Aa]uthenticat|[Cc]redential|[Uu]sername")
+_NO_ANSWER = "it closed the connection, or what it answered is not understood: is it such a proxy?"
+_SENT = frozenset((Phase.SEND, Phase.WAIT, Phase.RECEIVE))
+_SOCKS_ERRORS = (ProxyError, OSError, anyio.EndOfStream, anyio.BrokenResourceError)
+_AUTH_FAILED = re.compile(r"authentication (methods|failure)")
 _PHASES = {
     "connect_tcp.started": Phase.CONNECT,
     "start_tls.started": Phase.TLS,

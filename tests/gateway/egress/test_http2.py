@@ -11,8 +11,8 @@ import httpx
 import pytest
 from gateway.egress.calls import LIMITS, PATIENCE, called, request
 from gateway.egress.servers import HOST, Proxy, Server, Upstream, quiet, until
-from lessllm_gateway.egress.dialer import DialError, Patience, Place
-from lessllm_gateway.egress.exchange import Phase
+from lessllm_gateway.egress.dialer import Dialer, DialError, Patience, Place
+from lessllm_gateway.egress.exchange import Exchange, Phase
 from lessllm_gateway.egress.hops import Credentials, Hop, Kind, Origin
 from lessllm_gateway.egress.http2 import Http2Transport
 from lessllm_gateway.egress.pool import Limits, PoolFull
@@ -27,10 +27,8 @@ class Http2:
     """Answers every request with its path, once `together` of them have come."""
 
     def __init__(self, together: int = 1) -> None:
-        self.paths: list[str] = []
         self.protocols: list[str | None] = []
-        self.most_open = 0
-        self._together = together
+        self.together = together
 
     async def __call__(self, reader, writer):
         self.protocols.append(writer.get_extra_info("ssl_object").selected_alpn_protocol())
@@ -44,11 +42,9 @@ class Http2:
                     open_streams[event.stream_id] = dict(event.headers)[b":path"].decode()
                 elif isinstance(event, h2.events.DataReceived):
                     connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-            self.most_open = max(self.most_open, len(open_streams))
-            if len(open_streams) >= self._together:
+            if len(open_streams) >= self.together:
                 for stream, path in open_streams.items():
-                    self.paths.append(path)
-                    connection.send_headers(stream, [(":status", "200"), ("x-path", path)])
+                    connection.send_headers(stream, [(":status", "200")])
                     connection.send_data(stream, path.encode(), end_stream=True)
                 open_streams.clear()
             writer.write(connection.data_to_send())
@@ -87,7 +83,7 @@ WAYS = pytest.mark.parametrize("kind", [None, Kind.HTTP, Kind.HTTPS, Kind.SOCKS4
 async def test_many_streams_share_one_connection_by_every_way(
     kind, serving, serving_h2, trusting_h2, trusting
 ):
-    upstream, proxy = Http2(together=8), Proxy(kind or Kind.HTTP, AUTH)
+    upstream, proxy = Http2(), Proxy(kind or Kind.HTTP, AUTH)
     context = serving if kind is Kind.HTTPS else None
     async with Server(upstream).listening(serving_h2) as end, Server(proxy).listening(context) as way:
         hop = Hop(kind, HOST, way.port, AUTH) if kind is not None else None
@@ -96,8 +92,10 @@ async def test_many_streams_share_one_connection_by_every_way(
         )
         urls = [f"https://localhost:{end.port}/a%2fb//{number}?q" for number in range(8)]
         async with opened(place) as transport:
+            await called(transport, request(urls[0]))  # by a proxy, the first ones would have one each
+            upstream.together = len(urls)
             results = await asyncio.gather(*(called(transport, request(url, body=b"{}")) for url in urls))
-        assert (end.accepted, upstream.protocols, upstream.most_open) == (1, ["h2"], 8)
+        assert (end.accepted, upstream.protocols) == (1, ["h2"])
         assert len(proxy.went) == (kind is not None)
     assert [result.body.decode() for result in results] == [f"/a%2fb//{number}?q" for number in range(8)]
     for exchange in (result.exchange for result in results):
@@ -127,9 +125,11 @@ async def test_phases_are_known_as_far_as_the_libraries_tell(serving_h2, trustin
             assert (second.tcp_connect_ns, second.proxy_handshake_ns, second.tls_ns) == (None, None, None)
 
 
-async def refusal(place: Place, patience: Patience = IMPATIENCE) -> DialError:
+async def refusal(
+    place: Place, patience: Patience = IMPATIENCE, url: str = "https://localhost/"
+) -> DialError:
     async with opened(place, patience) as transport:
-        asked = request("https://localhost/")
+        asked = request(url)
         with pytest.raises(DialError) as caught:
             await called(transport, asked)
     assert "s3cret" not in f"{caught.value!r}{caught.value.text}"
@@ -141,8 +141,16 @@ KINDS = [Kind.HTTP, Kind.SOCKS4A, Kind.SOCKS5H]
 
 
 @pytest.mark.parametrize("kind", [*KINDS, Kind.HTTPS])
-@pytest.mark.parametrize("behaviour", ["refuses", "silent", "closes", "garbage"])
-async def test_a_proxy_fails(kind, behaviour, trusting, trusting_h2):
+@pytest.mark.parametrize(
+    ("behaviour", "code"),
+    [
+        ("refuses", "proxy_unreachable"),
+        ("silent", "proxy_timeout"),
+        ("closes", "proxy_protocol_error"),
+        ("garbage", "proxy_protocol_error"),
+    ],
+)
+async def test_a_proxy_fails(kind, behaviour, code, trusting, trusting_h2):
     async def handle(reader, writer):
         if behaviour == "silent":
             await quiet(reader, writer)
@@ -157,18 +165,51 @@ async def test_a_proxy_fails(kind, behaviour, trusting, trusting_h2):
         place = Place(Hop(kind, HOST, port, AUTH), Origin(True, "localhost", 1), trusting_h2, hop_tls)
         error = await refusal(place)
         await until(lambda: not server.open_count)
-    assert error.blames_proxy, error.code
-    expected = {"refuses": "proxy_unreachable", "silent": "proxy_timeout"}
-    if behaviour in expected:
-        assert error.code == expected[behaviour]
+    is_tls = kind is Kind.HTTPS and code == "proxy_protocol_error"
+    assert error.code == ("proxy_tls_failed" if is_tls else code) and error.blames_proxy
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "answer", "code"),
+    [
+        (Kind.HTTP, b"HTTP/1.1 403 No\r\n\r\n", "proxy_refused_target"),
+        (Kind.HTTP, b"HTTP/1.1 502 No\r\n\r\n", "upstream_unreachable"),
+        (Kind.SOCKS4A, b"\0\x5b" + bytes(6), "upstream_unreachable"),
+        (Kind.SOCKS4A, b"\0\x5d" + bytes(6), "proxy_auth_failed"),
+        (Kind.SOCKS5H, b"\5\0\5\2\0\1" + bytes(6), "proxy_refused_target"),
+        (Kind.SOCKS5H, b"\5\0\5\5\0\1" + bytes(6), "upstream_unreachable"),
+        (Kind.SOCKS5H, b"\5\xff", "proxy_auth_failed"),
+        (Kind.SOCKS5H, b"\5\2\1\1", "proxy_auth_failed"),
+    ],
+)
+async def test_what_a_proxy_answers_means_the_same_as_to_our_own_transport(kind, answer, code, trusting_h2):
+    async def handle(reader, writer):
+        await reader.read(1)
+        writer.write(answer)
+        await quiet(reader, writer)
+
+    async with Server(handle).listening() as server:
+        hop = Hop(kind, HOST, server.port, AUTH)
+        place = Place(hop, Origin(True, "localhost", 1), trusting_h2)
+        error = await refusal(place, PATIENCE)
+        with pytest.raises(DialError) as own:
+            await Dialer(PATIENCE).dial(place, asyncio.Protocol(), Exchange())
+    assert (error.phase, error.code) == (own.value.phase, own.value.code) == (Phase.PROXY_HANDSHAKE, code)
+
+
+@pytest.mark.parametrize("kind", [Kind.HTTP, Kind.SOCKS5H])
 async def test_a_proxy_refuses_the_credentials(kind, trusting_h2):
     async with Server(Proxy(kind, AUTH)).listening() as server:
         wrong = Hop(kind, HOST, server.port, Credentials("mallory", "s3cret-no"))
         error = await refusal(Place(wrong, Origin(True, "localhost", 1), trusting_h2), PATIENCE)
-    assert error.code == ("proxy_refused_target" if kind is Kind.SOCKS4A else "proxy_auth_failed")
+    assert error.code == "proxy_auth_failed"
+
+
+async def test_a_name_that_a_proxy_does_not_take_does_not_resolve(trusting_h2):
+    async with Server(Proxy(Kind.SOCKS5)).listening() as server:
+        place = Place(Hop(Kind.SOCKS5, HOST, server.port), Origin(True, "nobody.invalid", 1), trusting_h2)
+        error = await refusal(place, PATIENCE, "https://nobody.invalid/")
+    assert (error.phase, error.code, error.blames_proxy) == (Phase.DNS, "upstream_unreachable", False)
 
 
 async def test_a_proxy_s_certificate_is_not_accepted(serving, trusting_h2):
@@ -180,27 +221,32 @@ async def test_a_proxy_s_certificate_is_not_accepted(serving, trusting_h2):
 
 
 @pytest.mark.parametrize("kind", [None, *KINDS])
-async def test_an_upstream_s_certificate_is_not_accepted(kind, serving_h2):
-    async with (
-        Server(quiet).listening(serving_h2) as end,
-        Server(Proxy(kind or Kind.HTTP)).listening() as way,
-    ):
+@pytest.mark.parametrize("behaviour", ["shows a certificate", "closes", "garbage", "silent"])
+async def test_tls_with_the_upstream_fails(kind, behaviour, serving_h2):
+    async def handle(reader, writer):
+        await reader.read(1)
+        if behaviour == "garbage":
+            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        if behaviour != "closes":
+            await quiet(reader, writer)
+
+    context = serving_h2 if behaviour == "shows a certificate" else None
+    patience = IMPATIENCE if behaviour == "silent" else PATIENCE
+    async with Server(handle).listening(context) as end, Server(Proxy(kind or Kind.HTTP)).listening() as way:
         hop = Hop(kind, HOST, way.port) if kind is not None else None
         place = Place(hop, Origin(True, "localhost", end.port), ssl.create_default_context())
-        async with opened(place) as transport:
-            with pytest.raises(DialError) as error:
-                await called(transport, request(f"https://localhost:{end.port}/"))
-    assert error.value.code == "upstream_tls_failed"
+        error = await refusal(place, patience, f"https://localhost:{end.port}/")
+    if behaviour != "silent":
+        assert (error.phase, error.code) == (Phase.TLS, "upstream_tls_failed")
+    elif kind in {Kind.SOCKS4A, Kind.SOCKS5H}:  # where python-socks waits is not known
+        assert error.code == "proxy_timeout"
+    else:
+        assert (error.phase, error.code) == (Phase.TLS, "connect_timeout")
 
 
-@pytest.mark.parametrize(("hole", "code"), [(False, "upstream_unreachable"), (True, "connect_timeout")])
-async def test_an_upstream_is_not_reached(hole, code, trusting_h2):
-    async with Server(quiet).listening() as server:
-        place = Place(None, Origin(True, HOST, server.port if hole else 1), trusting_h2)
-        async with opened(place, IMPATIENCE) as transport:
-            with pytest.raises(DialError) as error:
-                await called(transport, request(f"https://{HOST}:{server.port if hole else 1}/"))
-    assert error.value.code == code
+async def test_an_upstream_is_not_reached(trusting_h2):
+    error = await refusal(Place(None, Origin(True, HOST, 1), trusting_h2), PATIENCE, f"https://{HOST}:1/")
+    assert (error.phase, error.code) == (Phase.CONNECT, "upstream_unreachable")
 
 
 async def test_no_connection_becomes_free_in_time(serving, trusting_h2):
