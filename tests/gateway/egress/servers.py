@@ -45,9 +45,15 @@ class Server:
             writer.close()
 
     @contextlib.asynccontextmanager
-    async def listening(self, context: ssl.SSLContext | None = None) -> AsyncIterator["Server"]:
-        server = await asyncio.start_server(self._serve, HOST, 0, ssl=context, limit=1 << 20)
-        self.port = server.sockets[0].getsockname()[1]
+    async def listening(
+        self, context: ssl.SSLContext | None = None, buffer_bytes: int | None = None
+    ) -> AsyncIterator["Server"]:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # or asyncio delays
+        listener.bind((HOST, 0))
+        if buffer_bytes is not None:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+        server = await asyncio.start_server(self._serve, sock=listener, ssl=context, limit=1 << 20)
+        self.port = listener.getsockname()[1]
         try:
             yield self
         finally:
@@ -130,18 +136,19 @@ class Proxy:
 
     kind: Kind
     credentials: Credentials | None = None
-    reply_delay_s: float = 0
+    before_reply: Callable[[], Awaitable[None]] | None = None
     went: list[str] = field(default_factory=list)
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         way = _KINDS[self.kind]
         opened = await way(self, reader, writer)
         if opened is not None:
-            await _relay(reader, writer, *opened)
+            await relay(reader, writer, *opened)
 
     async def open_way(self, host: str, port: int):
         self.went.append(f"{host}:{port}")
-        await asyncio.sleep(self.reply_delay_s)
+        if self.before_reply is not None:
+            await self.before_reply()
         return await asyncio.open_connection(host, port, limit=1 << 20, family=socket.AF_INET)
 
 
@@ -222,7 +229,7 @@ async def _socks5(proxy: Proxy, reader, writer):
     return way
 
 
-async def _relay(reader, writer, far_reader, far_writer) -> None:
+async def relay(reader, writer, far_reader, far_writer) -> None:
     """Until either end is done."""
     pumps = [
         asyncio.ensure_future(_pump(reader, far_writer)),
