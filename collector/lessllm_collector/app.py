@@ -2,15 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 
 import zmq.asyncio
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from lessllm_shared.browser import BrowserGuard
-from lessllm_shared.config import CollectorSettings
+from lessllm_shared.config import CollectorSettings, sections
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from lessllm_collector.api import create_api, install_errors
@@ -19,6 +20,7 @@ from lessllm_collector.interpret import Prices
 from lessllm_collector.ledger import Ledger
 from lessllm_collector.reanalyze import reanalyze
 from lessllm_collector.receiver import Receiver
+from lessllm_collector.retention import Retention
 from lessllm_collector.store import Store
 from lessllm_collector.switches import Switches
 from lessllm_collector.writer import Writer
@@ -29,26 +31,49 @@ _EVERYWHERE = frozenset(("0.0.0.0", "::"))  # noqa: S104 - only recognised: not 
 class Intake:
     """The way in, from the ZeroMQ socket to the database. Made on the running loop."""
 
-    def __init__(self, socket: zmq.asyncio.Socket, store: Store, prices: Prices, switches: Switches) -> None:
+    def __init__(
+        self,
+        socket: zmq.asyncio.Socket,
+        store: Store,
+        prices: Prices,
+        switches: Switches,
+        recording: sections.Logging,
+    ) -> None:
         inbox = Inbox()
         self._receiver = Receiver(socket, Ledger(store.committed()), inbox)
         self.writer = Writer(
-            store.cursor(), inbox, prices, switches, self._receiver.committed, store.give_way
+            store.cursor(),
+            inbox,
+            prices,
+            switches,
+            self._receiver.committed,
+            store.give_way,
+            recording.bodies,
         )
+        self._retention = Retention(store, self.writer, recording.retention)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """At the end: what was received is committed and acknowledged."""
         self.writer.start()
-        receiving = asyncio.create_task(self._receiver.run())
         try:
-            yield
+            async with _meanwhile(self._receiver.run()), _meanwhile(self._retention.run()):
+                yield
         finally:
-            receiving.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await receiving
             await self.writer.stop()
             await asyncio.sleep(0)  # the last acknowledgements are waiting in the loop
+
+
+@asynccontextmanager
+async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """`work` goes on while the block runs."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 def create_app(settings: CollectorSettings, store: Store, records: zmq.asyncio.Socket) -> FastAPI:
@@ -59,7 +84,7 @@ def create_app(settings: CollectorSettings, store: Store, records: zmq.asyncio.S
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with contextlib.closing(store), records.context, records:
-            intake = Intake(records, store, prices, switches)
+            intake = Intake(records, store, prices, switches, settings.logging)
             async with intake.running():
                 app.state.writer = intake.writer
                 yield

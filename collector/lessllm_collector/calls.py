@@ -69,9 +69,9 @@ def _time_of(connection: duckdb.DuckDBPyConnection, request_id: str) -> int:
     return int(row[0])
 
 
-def _embedded(body: bytes | str | None) -> Any:
-    if body is None:
-        return None
+def _embedded(body: bytes | str | bool | None) -> Any:
+    if body is None or isinstance(body, bool):
+        return body
     try:
         text = body if isinstance(body, str) else body.decode()
     except UnicodeDecodeError:

@@ -38,6 +38,14 @@ RECORDS_LOST = Counter("lessllm_collector_records_lost_total", "Records that gat
 RECORDS_QUARANTINED = Counter("lessllm_collector_records_quarantined_total", "Records that can't be stored")
 COMMIT_SECONDS = Histogram("lessllm_collector_commit_seconds", "Interpreting and committing one batch")
 COMMITS_FAILED = Counter("lessllm_collector_commits_failed_total", "Commits that failed and are tried again")
+BODIES_EXPIRED = Counter("lessllm_collector_bodies_expired_total", "Calls whose bodies were deleted by age")
+CALLS_EXPIRED = Counter("lessllm_collector_calls_expired_total", "Calls that were deleted by age")
+RETENTION_FAILED = Counter("lessllm_collector_retention_failed_total", "Runs of retention that failed")
+RETENTION_RUN = Gauge(
+    "lessllm_collector_retention_last_run_timestamp_seconds", "When retention last did all there was"
+)
+DATABASE_BYTES = Gauge("lessllm_collector_database_bytes", "Size of the database's file, log apart")
+DATABASE_FREE_BYTES = Gauge("lessllm_collector_database_free_bytes", "Of it, free for new calls")
 INBOX_BYTES = Gauge("lessllm_collector_inbox_bytes", "Records received and not committed yet")
 
 

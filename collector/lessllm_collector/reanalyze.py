@@ -24,11 +24,13 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 async def reanalyze(writer: Writer, prices: Prices, since: datetime | None) -> int:
     """For all calls from `since` on. Returns for how many. Raises duckdb.Error."""
-    first, end = await writer.run(_extent)
     done = 0
-    for start in range(first, end, STEP_ROWS):
-        step = partial(_step, start=start, prices=prices, since=since or _BEGINNING)
-        done += await writer.run(step)
+    async with writer.rowids:
+        await writer.checkpoint()
+        first, end = await writer.run(_extent)
+        for start in range(first, end, STEP_ROWS):
+            step = partial(_step, start=start, prices=prices, since=since or _BEGINNING)
+            done += await writer.run(step)
     return done
 
 

@@ -283,13 +283,13 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "raw_request",
         "VARCHAR",
-        "The client's request body as text. NULL: none, not UTF-8, or bodies deleted.",
+        "The client's request body as text. NULL: none, not UTF-8, or not kept.",
         generated="TRY(decode(request_body))",
     ),
     Column(
         "raw_response",
         "VARCHAR",
-        "The provider's answer as text; a stream's assembled answer. NULL: none, not UTF-8, or bodies deleted.",
+        "The provider's answer as text; a stream's assembled answer. NULL: none, not UTF-8, or not kept.",
         generated="COALESCE(decoded_response, TRY(decode(response_body)))",
     ),
     Column(
@@ -297,7 +297,11 @@ COLUMNS: tuple[Column, ...] = (
         "VARCHAR",
         "The answer assembled from a stream, or with its content-encoding undone. NULL: response_body itself is the answer.",
     ),
-    _seen("request_body", "BLOB", "The client's request body, byte for byte."),
+    _seen(
+        "request_body",
+        "BLOB",
+        "The client's request body, byte for byte. NULL: none, or not kept (logging.bodies, logging.retention).",
+    ),
     _seen("request_body_bytes", "BIGINT", "Its full size; larger than what is stored if that was cut."),
     _seen(
         "upstream_request_body",
@@ -307,7 +311,7 @@ COLUMNS: tuple[Column, ...] = (
     _seen(
         "response_body",
         "BLOB",
-        "The provider's answer, byte for byte, still content-encoded; of a stream, its events.",
+        "The provider's answer, byte for byte, still content-encoded; of a stream, its events. NULL: none, or not kept.",
     ),
     _seen("response_body_bytes", "BIGINT", "Its full size; larger than what is stored if that was cut."),
     _seen(
@@ -326,12 +330,30 @@ COLUMNS: tuple[Column, ...] = (
         "JSON",
         "All marks in ns since t0, with time and size of each network read: what the time columns are worked out from.",
     ),
+    Column(
+        "request_truncated",
+        "BOOLEAN",
+        "request_body was cut at logging.max_body_bytes. NULL: no body, or not kept.",
+        generated="request_body_bytes > octet_length(request_body)",
+    ),
+    Column(
+        "response_truncated",
+        "BOOLEAN",
+        "response_body was cut, at logging.max_body_bytes or for want of memory. NULL: no body, or not kept.",
+        generated="response_body_bytes > octet_length(response_body)",
+    ),
     Column("interpreter_version", "USMALLINT", "Version of the code that worked out the derived columns."),
     Column("interpreter_error", "VARCHAR", "Why derived columns could not be worked out. NULL: they could."),
 )
 
 STORED: tuple[Column, ...] = tuple(column for column in COLUMNS if column.generated is None)
 STORED_NAMES: tuple[str, ...] = tuple(column.name for column in STORED)
+
+# What calls hold of people's content; the other columns stay when it is deleted.
+BODIES = (
+    *("request_body", "upstream_request_body"),
+    *("response_body", "client_response_body", "decoded_response"),
+)
 
 # The view's columns over internal.calls, as SQL
 VIEW_COLUMNS: Mapping[str, str] = {

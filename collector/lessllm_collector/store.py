@@ -14,6 +14,9 @@ from lessllm_shared.config.sections import Query
 from lessllm_collector.migrations import TooNewError, migrate
 from lessllm_collector.schema import COLUMNS, VIEW_COLUMNS
 
+CONFIG = {"storage_compatibility_version": "latest", "max_vacuum_tasks": "0"}
+MERGED_BYTES = 64 * 1024 * 1024  # of the file: writing all of it anew takes 1 to 2 s
+
 log = logging.getLogger(__name__)
 
 
@@ -31,7 +34,7 @@ class Store:
         self.give_way = threading.Event()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = duckdb.connect(str(path), config={"storage_compatibility_version": "latest"})
+            self._database = duckdb.connect(str(path), config=CONFIG)
             _prepare(self._database, limits)
         except (duckdb.Error, TooNewError, OSError) as error:
             raise StoreError(_explain(path, error)) from None
@@ -64,6 +67,7 @@ def _prepare(connection: duckdb.DuckDBPyConnection, limits: Query) -> None:
         comment = column.comment.replace("'", "''")
         connection.execute(f"COMMENT ON COLUMN main.api_calls.\"{column.name}\" IS '{comment}'")
     connection.commit()
+    _merge_row_groups(connection)
     for setting in (
         "TimeZone = 'UTC'",  # else date(timestamp) would follow the machine
         f"memory_limit = '{limits.memory_limit}'",
@@ -74,6 +78,19 @@ def _prepare(connection: duckdb.DuckDBPyConnection, limits: Query) -> None:
         "lock_configuration = true",
     ):
         connection.execute(f"SET GLOBAL {setting}")
+
+
+def _merge_row_groups(connection: duckdb.DuckDBPyConnection) -> None:
+    """A run's last rows are a row group of their own, however few: of many short runs become few again.
+
+    Only while that is soon done, and never later: DuckDB merges whatever row groups are alike in rows, so it
+    writes all bodies again each time that their number doubles, while the writer waits (docs/decisions/0006).
+    """
+    used = connection.execute("SELECT used_blocks * block_size FROM pragma_database_size()").fetchone()
+    if used is not None and used[0] <= MERGED_BYTES:
+        connection.execute("SET GLOBAL max_vacuum_tasks = 100")
+        connection.execute("CHECKPOINT")
+    connection.execute("SET GLOBAL max_vacuum_tasks = 0")
 
 
 def _explain(path: Path, error: Exception) -> str:

@@ -7,6 +7,7 @@ acknowledged meanwhile: the records are safe in the gateways.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -19,6 +20,7 @@ import duckdb
 from lessllm_shared import record as call_record
 
 from lessllm_collector import metrics, rows
+from lessllm_collector.bodies import Policy, as_kept
 from lessllm_collector.inbox import Batch, Inbox
 from lessllm_collector.interpret import Prices, interpret
 from lessllm_collector.rows import Row, Unstorable
@@ -43,18 +45,22 @@ class Writer:
         switches: Switches,
         committed: Committed,
         give_way: threading.Event,
+        bodies: Policy = "full",
     ) -> None:
         """`committed(gateway_id, last_seq)` is called on the writer's thread after each commit.
 
         `give_way` is set while a commit lacks the memory that queries hold.
         """
         self.trouble: str | None = None  # why commits fail at the moment
+        # Held by whoever goes through all rows by rowid: a checkpoint after deletions numbers them anew.
+        self.rowids = asyncio.Lock()
         self._connection = connection
         self._inbox = inbox
         self._prices = prices
         self._switches = switches
         self._committed = committed
         self._give_way = give_way
+        self._bodies = bodies
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="writer")
 
@@ -70,13 +76,28 @@ class Writer:
 
     async def run(self, job: Callable[[duckdb.DuckDBPyConnection], Result]) -> Result:
         """The result of `job`, done on the writer's thread in a transaction between commits."""
+        return await self._submit(lambda connection: _in_transaction(connection, job))
+
+    async def checkpoint(self) -> None:
+        """What was committed goes from the log into the database's file, and what was deleted frees space.
+
+        Not now if a transaction of someone else's is in the way: it is done at a later commit.
+        """
+
+        def write(connection: duckdb.DuckDBPyConnection) -> None:
+            with contextlib.suppress(duckdb.TransactionException):
+                connection.execute("CHECKPOINT")
+
+        await self._submit(write)
+
+    async def _submit(self, job: Callable[[duckdb.DuckDBPyConnection], Result]) -> Result:
         future: Future[Result] = Future()
 
         def work(connection: duckdb.DuckDBPyConnection) -> None:
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                future.set_result(_in_transaction(connection, job))
+                future.set_result(job(connection))
             except Exception as error:  # noqa: BLE001 - whoever waits for the job gets it
                 future.set_exception(error)
 
@@ -121,10 +142,10 @@ class Writer:
                 try:
                     record = call_record.decode(data)
                 except ValueError as error:
-                    bad.append(_unstorable(batch.gateway_id, sequence, error, data))
+                    bad.append(self._unstorable(batch.gateway_id, sequence, error, data))
                     continue
                 row = interpret(record, gateway_id=batch.gateway_id, sequence=sequence, prices=self._prices)
-                good.append((row, data))
+                good.append((as_kept(row, self._bodies), data))
         return good, bad
 
     def _commit(self, batches: list[Batch], good: list[tuple[Row, bytes]], bad: list[Unstorable]) -> bool:
@@ -172,10 +193,16 @@ class Writer:
                 rows.insert(self._connection, [row])
             except rows.UNSTORABLE as error:
                 good.remove((row, data))
-                bad.append(_unstorable(row["gateway_id"], row["sequence"], error, data))
+                bad.append(self._unstorable(row["gateway_id"], row["sequence"], error, data))
             finally:
                 self._connection.rollback()
         return bad
+
+    def _unstorable(self, gateway_id: str, sequence: int, error: Exception, data: bytes) -> Unstorable:
+        # Only the kind of the error: its message may quote a prompt.
+        log.warning("record %d of gateway %s is set aside: %s", sequence, gateway_id, type(error).__name__)
+        # Whether its call failed can't be told: its bodies are kept only where all are.
+        return Unstorable(gateway_id, sequence, type(error).__name__, data if self._bodies == "full" else b"")
 
 
 def _in_transaction(
@@ -201,12 +228,6 @@ def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
 def _watermarks(batches: Iterable[Batch]) -> dict[str, int]:
     """How far each gateway process's records are once these are committed: they come in order."""
     return {batch.gateway_id: batch.last_seq for batch in batches}
-
-
-def _unstorable(gateway_id: str, sequence: int, error: Exception, data: bytes) -> Unstorable:
-    # Only the kind of the error: its message may quote a prompt.
-    log.warning("record %d of gateway %s is set aside: %s", sequence, gateway_id, type(error).__name__)
-    return Unstorable(gateway_id, sequence, type(error).__name__, data)
 
 
 def _log_call(row: Row) -> None:

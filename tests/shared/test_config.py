@@ -1,5 +1,7 @@
 """The configuration: every mistake names its key, and a service sees only its own sections."""
 
+from datetime import timedelta
+
 import pytest
 import yaml
 from lessllm_shared.config import ClientSettings, CollectorSettings, ConfigError, GatewaySettings, load
@@ -92,3 +94,32 @@ def test_mistakes_of_all_kinds_are_named_together_and_each_once():
     }
     keys = [line.partition(":")[0] for line in problem(GatewaySettings, document).splitlines()]
     assert sorted(keys) == ["gateway.prot", "porxy", "providers.openai.api_key", "providers.openai.base_url"]
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("30d", timedelta(days=30)),
+        ("12h", timedelta(hours=12)),
+        ("2w", timedelta(days=14)),
+        ("90 s", timedelta(seconds=90)),
+        ("9999w", timedelta(weeks=9999)),
+        ("forever", None),
+        (None, None),
+    ],
+)
+def test_a_duration_is_written_as_people_write_it(written, kept):
+    document = {"logging": {"retention": {"bodies": written}}}
+    retention = load(CollectorSettings, document, {}).logging.retention
+    assert (retention.bodies, retention.calls) == (kept, timedelta(days=365))
+
+
+@pytest.mark.parametrize("written", ["", "0d", "-1d", "30", 30, "d", "30 days", "1.5d", "99999w", True, [1]])
+def test_what_is_no_duration_is_refused_by_key_and_example(written):
+    text = problem(CollectorSettings, {"logging": {"retention": {"calls": written}}})
+    assert text == "logging.retention.calls: must be like 30d, 12h or 2w (also s and m), or forever"
+
+
+def test_a_duration_may_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("LESSLLM_LOGGING__RETENTION__BODIES", "12h")
+    assert load(CollectorSettings, {}).logging.retention.bodies == timedelta(hours=12)

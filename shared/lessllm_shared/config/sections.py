@@ -3,11 +3,14 @@
 A section holds only what works: a key that is not here is refused by name.
 """
 
+import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -24,6 +27,19 @@ HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?
 Secret = Annotated[SecretStr, Field(min_length=1)]
 _SOCKS = ("socks", "socks4", "socks4a", "socks5", "socks5h")
 UsdPerMtok = Annotated[float, Field(ge=0)]
+
+
+def _duration(value: object) -> object:
+    if value is None or value == "forever" or isinstance(value, timedelta):
+        return None if value == "forever" else value
+    found = re.fullmatch(r"(\d{1,4})\s?([smhdw])", value) if isinstance(value, str) else None
+    if found is None or not int(found[1]):
+        raise ValueError("must be like 30d, 12h or 2w (also s and m), or forever")
+    return timedelta(seconds=int(found[1]) * _UNITS_S[found[2]])
+
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+Duration = Annotated[timedelta | None, BeforeValidator(_duration)]  # None: forever
 
 
 class Section(BaseModel):
@@ -196,6 +212,13 @@ class Collector(Section):
         return value
 
 
+class Retention(Section):
+    """How long what is recorded stays in the database, by the time of the call."""
+
+    bodies: Duration = timedelta(days=30)
+    calls: Duration = timedelta(days=365)
+
+
 class Logging(Section):
     """What is recorded, and where."""
 
@@ -203,6 +226,8 @@ class Logging(Section):
     storage: Literal["duckdb"] = "duckdb"
     db_path: Path = Path("lessllm.duckdb")
     max_body_bytes: Annotated[int, Field(ge=0)] = 50 * 1024 * 1024
+    bodies: Literal["full", "errors", "none"] = "full"  # kept by the collector, once it has read them
+    retention: Retention = Retention()
     spool: Literal["overflow", "always", "off"] = "overflow"
     spool_dir: Path | None = None  # default: db_path + ".spool"
     spool_bytes: Annotated[int, Field(ge=1024 * 1024)] = 4 * 1024 * 1024 * 1024  # of one gateway process
