@@ -19,7 +19,9 @@ from lessllm_shared.config.sections import Retries
 
 FIRST_WAIT_S, LAST_WAIT_S = 0.5, 8.0  # these and the jitter as in OpenAI's and Anthropic's SDKs
 JITTER = 0.25  # less, by up to
-BUDGET = 10.0  # further tries, at most, that earlier calls have left
+BUDGET = (
+    100.0  # further tries, at most, that earlier calls have left: what a dying proxy held can break at once
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,6 +166,7 @@ _BEHIND = "upstream_unreachable"
 _CONNECT_REFUSALS = {
     401: ("proxy_auth_failed", "it does not accept the user name and password"),  # tinyproxy
     407: ("proxy_auth_failed", "it wants another user name and password"),
+    500: (_BEHIND, "it can't reach the upstream"),  # tinyproxy
     502: (_BEHIND, "it can't reach the upstream"),
     503: (_BEHIND, "it can't reach the upstream"),
     504: (_BEHIND, "the upstream did not answer it in time"),

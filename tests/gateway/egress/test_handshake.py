@@ -112,7 +112,7 @@ def test_connect_is_done_with_a_status_of_200_to_299_and_reads_no_further_than_i
         (302, "proxy_refused_target", "refuses"),
         (404, "proxy_refused_target", "refuses"),
         (405, "proxy_refused_target", "refuses"),
-        (500, "proxy_refused_target", "refuses"),
+        (500, "upstream_unreachable", "reach"),
         (502, "upstream_unreachable", "can't reach"),
         (503, "upstream_unreachable", "can't reach"),
         (504, "upstream_unreachable", "in time"),
