@@ -14,7 +14,10 @@ from lessllm_shared.config.sections import Query
 from lessllm_collector.migrations import TooNewError, migrate
 from lessllm_collector.schema import COLUMNS, VIEW_COLUMNS
 
-CONFIG = {"storage_compatibility_version": "latest", "max_vacuum_tasks": "0"}
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "storage_compatibility_version": "latest",
+    "max_vacuum_tasks": "0",
+}
 MERGED_BYTES = 64 * 1024 * 1024  # of the file: writing all of it anew takes 1 to 2 s
 
 log = logging.getLogger(__name__)
