@@ -17,6 +17,7 @@ from fastapi.responses import StreamingResponse
 from lessllm_shared.config.sections import Query as Limits
 
 from lessllm_collector import calls, formats, openapi, stats
+from lessllm_collector.backup import Backups
 from lessllm_collector.errors import Refusal, install_errors
 from lessllm_collector.export import Exports
 from lessllm_collector.filters import moment, parse_filters
@@ -36,6 +37,7 @@ def create_api(
     limits: Limits,
     switches: Switches,
     reanalyze: Reanalyze,
+    backups: Backups,
     api_key: str | None,
     *,
     end_process: Callable[[str], object] = end_process,
@@ -58,7 +60,7 @@ def create_api(
     )
     _add_questions(router, users, limits.max_rows)
     _add_reports(router, reports)
-    _add_export(router, Exports(store))
+    _add_files(router, Exports(store), backups)
     _add_controls(router, switches, reanalyze)
     return router
 
@@ -117,7 +119,7 @@ def _add_reports(router: APIRouter, readers: Readers) -> None:
         return await answer(partial(stats.usage, until=datetime.now(UTC), days=days))
 
 
-def _add_export(router: APIRouter, exports: Exports) -> None:
+def _add_files(router: APIRouter, exports: Exports, backups: Backups) -> None:
     dates = [
         openapi.parameter("start_date", "ISO date or time, inclusive."),
         openapi.parameter("end_date", "Exclusive."),
@@ -133,6 +135,16 @@ def _add_export(router: APIRouter, exports: Exports) -> None:
     async def export(request: Request) -> StreamingResponse:
         """Every column of the calls that pass the filters; any column with one value is one."""
         return await exports.start(parse_filters(_others(request, set())))
+
+    @router.get(
+        "/backup",
+        summary="The whole database as a DuckDB file",
+        responses=openapi.BACKUP_ANSWER,
+        response_class=StreamingResponse,
+    )
+    async def backup() -> StreamingResponse:
+        """As it is when asked for: all calls, and how far each gateway's records are in it."""
+        return await backups.start()
 
 
 def _add_controls(router: APIRouter, switches: Switches, reanalyze: Reanalyze) -> None:

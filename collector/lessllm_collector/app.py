@@ -15,6 +15,7 @@ from lessllm_shared.config import CollectorSettings, sections
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from lessllm_collector.api import create_api, install_errors
+from lessllm_collector.backup import Backups
 from lessllm_collector.inbox import Inbox
 from lessllm_collector.interpret import Prices
 from lessllm_collector.ledger import Ledger
@@ -99,7 +100,12 @@ def create_app(settings: CollectorSettings, store: Store, records: zmq.asyncio.S
 
     app.include_router(
         create_api(
-            store, settings.collector.query, switches, work_out_again, key.get_secret_value() if key else None
+            store,
+            settings.collector.query,
+            switches,
+            work_out_again,
+            Backups(store, lambda: app.state.writer),
+            key.get_secret_value() if key else None,
         )
     )
     hosts = {*settings.collector.allowed_hosts, settings.collector.host} - _EVERYWHERE

@@ -1,31 +1,29 @@
 """Exporting calls as Parquet: filters in, pieces of one file out, in memory that more calls don't raise.
 
 DuckDB unpacks a column in vectors of 2,048 rows, bodies too, so one such vector is read at a time, all in
-one transaction: the file shows one moment. The next is read when the client has taken the last, and a
-client that takes nothing for STALL_S or leaves ends it.
+one transaction: the file shows one moment. The next is read when the client has taken the last.
 """
 
 import asyncio
 import io
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from starlette.responses import StreamingResponse
-from starlette.types import Message, Receive, Scope, Send
 
 from lessllm_collector.errors import Refusal
 from lessllm_collector.filters import METRICS, Filter
 from lessllm_collector.formats import PARQUET
+from lessllm_collector.pieces import PiecesResponse
 from lessllm_collector.query import refusal
 from lessllm_collector.schema import COLUMNS
 from lessllm_collector.store import Store
 
 AT_ONCE = 2
-STALL_S = 60.0
 _VECTOR_ROWS = 2048
 _BATCH_ROWS = 256
 _ROW_GROUP_BYTES = 16 * 1024 * 1024
@@ -51,7 +49,11 @@ class Exports:
         except BaseException:
             await self._end(export)
             raise
-        return _ExportResponse(export, first, lambda: self._end(export))
+        headers = {
+            "content-disposition": 'attachment; filename="lessllm-calls.parquet"',
+            "x-lessllm-rows": str(export.rows),
+        }
+        return PiecesResponse(_pieces(export, first), PARQUET, headers, lambda: self._end(export))
 
     async def _end(self, export: "Export") -> None:
         await asyncio.shield(asyncio.to_thread(export.close))
@@ -112,28 +114,6 @@ class Export:
             f" WHERE rowid >= ? AND rowid < ? AND {self._chosen.sql}",
             [start, start + _VECTOR_ROWS, *self._chosen.values],
         ).to_arrow_reader(_BATCH_ROWS)
-
-
-class _ExportResponse(StreamingResponse):
-    """Ends the export however the sending ends, also if it never began."""
-
-    def __init__(self, export: Export, first: bytes, end: Callable[[], Any]) -> None:
-        headers = {
-            "content-disposition": 'attachment; filename="lessllm-calls.parquet"',
-            "x-lessllm-rows": str(export.rows),
-        }
-        super().__init__(_pieces(export, first), media_type=PARQUET, headers=headers)
-        self._end = end
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def patiently(message: Message) -> None:
-            async with asyncio.timeout(STALL_S):
-                await send(message)
-
-        try:
-            await super().__call__(scope, receive, patiently)
-        finally:
-            await self._end()
 
 
 async def _pieces(export: Export, first: bytes) -> AsyncIterator[bytes]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from lessllm_collector.backup import MEDIA_TYPE as DUCKDB
 from lessllm_collector.formats import ARROW, CSV, JSON, PARQUET
 from lessllm_collector.query import Question
 
@@ -118,4 +119,11 @@ EXPORT_ANSWER: dict[int | str, dict[str, Any]] = {
         "description": "A Parquet file, streamed. Header x-lessllm-rows: how many calls it holds.",
         "content": {PARQUET: {"schema": {"type": "string", "format": "binary"}}},
     }
+}
+BACKUP_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A DuckDB file. Header x-lessllm-rows: how many calls it holds.",
+        "content": {DUCKDB: {"schema": {"type": "string", "format": "binary"}}},
+    },
+    507: error("No room", "disk_full", "the copy takes 900 MB beside the database before it is sent, and …"),
 }

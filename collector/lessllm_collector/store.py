@@ -4,9 +4,12 @@ What users query is the view `api_calls`; the tables behind it are in a schema o
 access is off and the configuration locked for every cursor: no SQL reaches a file or changes a limit.
 """
 
+import glob
 import logging
+import secrets
 import threading
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from lessllm_shared.config.sections import Query
@@ -38,6 +41,7 @@ class Store:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = duckdb.connect(str(path), config=CONFIG)
+            _clear(path)
             _prepare(self._database, limits)
         except (duckdb.Error, TooNewError, OSError) as error:
             raise StoreError(_explain(path, error)) from None
@@ -59,6 +63,31 @@ class Store:
                 "what was committed stays in %s.wal until the next start: %s", self.path, _first(error)
             )
         self._database.close()
+
+
+def log_of(path: Path) -> Path:
+    """Where commits are until a checkpoint."""
+    return path.with_name(f"{path.name}.wal")
+
+
+def beside(path: Path) -> Path:
+    """A name for a copy that is being made on the database's disk. What a crash leaves of it goes at a start."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+
+
+def row_counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """How many rows each table has."""
+    tables = connection.execute(
+        "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE NOT temporary ORDER BY 1"
+    ).fetchall()
+    counts = (connection.execute(f"SELECT '{name}', count(*) FROM {name}").fetchone() for (name,) in tables)  # noqa: S608 - our own names
+    return dict(count for count in counts if count is not None)
+
+
+def _clear(path: Path) -> None:
+    """This process has the database, so no copy of it is being made."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part*"):
+        left.unlink(missing_ok=True)
 
 
 def _prepare(connection: duckdb.DuckDBPyConnection, limits: Query) -> None:

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lessllm_collector.api import create_api, install_errors
+from lessllm_collector.backup import Backups
 from lessllm_collector.switches import Switches
 from lessllm_shared.config.sections import Logging, Query
 
@@ -46,8 +47,11 @@ def client_for(store, reanalysis, ended):
         app = FastAPI(title="LessLLM collector")
         install_errors(app)
         switches = Switches.configured(Logging())
+        backups = Backups(store, lambda: None)
         app.include_router(
-            create_api(store, limits or Query(), switches, reanalyze, api_key, end_process=ended.append)
+            create_api(
+                store, limits or Query(), switches, reanalyze, backups, api_key, end_process=ended.append
+            )
         )
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         return httpx.AsyncClient(transport=transport, base_url="http://collector", timeout=30)
@@ -233,7 +237,7 @@ async def test_a_defect_is_an_error_of_the_same_form_that_tells_nothing(client_f
     assert "s3cret" not in error(response, 500, "internal_error")
 
 
-PATHS = ("/query", "/calls", "/calls/x", "/stats", "/export", "/settings", "/reanalyze")
+PATHS = ("/query", "/calls", "/calls/x", "/stats", "/export", "/backup", "/settings", "/reanalyze")
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -269,7 +273,8 @@ async def test_the_documentation_names_every_path_with_an_example(client):
     for (path, method), operation in operations.items():
         assert operation["summary"] and operation["description"], path
         answers = operation["responses"]["200"]["content"]
-        assert "application/vnd.apache.parquet" in answers or answers["application/json"]["example"]
+        files = {"application/vnd.apache.parquet", "application/vnd.duckdb"}
+        assert files & answers.keys() or answers["application/json"]["example"]
         if method in ("post", "patch"):
             assert operation["requestBody"]["content"]["application/json"]["schema"]["properties"]
         error_answer = operation["responses"]["400"]["content"]["application/json"]

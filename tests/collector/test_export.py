@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from lessllm_collector import export
+from lessllm_collector import export, pieces
 from lessllm_collector.errors import Refusal
 from lessllm_collector.export import Exports
 from lessllm_collector.filters import Filter, moment, parse_filters
@@ -169,7 +169,7 @@ async def test_nothing_is_read_ahead_of_the_client(large_store, monkeypatch):
 @pytest.mark.parametrize("client", [Client(leaves_after=2), Client(stalls=True), Client(leaves_after=0)])
 async def test_an_export_that_nobody_takes_ends(large_store, monkeypatch, client):
     monkeypatch.setattr(export, "_ROW_GROUP_BYTES", 100_000)
-    monkeypatch.setattr(export, "STALL_S", 0.1)
+    monkeypatch.setattr(pieces, "STALL_S", 0.1)
     exports = Exports(large_store)
     response = await exports.start(Filter())
     with pytest.raises((OSError, ClientDisconnect)):

@@ -1,0 +1,71 @@
+"""A writer over a database of its own, and records of any age to put into it."""
+
+from datetime import UTC, datetime, timedelta
+
+from lessllm_collector.inbox import Batch, Inbox
+from lessllm_collector.interpret import Prices
+from lessllm_collector.retention import Retention
+from lessllm_collector.store import Store
+from lessllm_collector.switches import Switches
+from lessllm_collector.writer import Writer
+from lessllm_shared.config import sections
+from lessllm_shared.record import ApiFormat, CallRecord, EndReason, encode, new_request_id
+
+ANSWER = b'{"model":"m","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":2,"total_tokens":12}}'
+PRICES = Prices({"m": sections.Price(input_usd_per_mtok=1, output_usd_per_mtok=1)})
+DAY = timedelta(days=1)
+
+
+def record(age, **fields):
+    t0 = int((datetime.now(UTC) - age).timestamp()) * 10**9
+    known = {
+        "request_id": new_request_id(t0),
+        "t0_unix_ns": t0,
+        "end_reason": EndReason.COMPLETE,
+        "api_format": ApiFormat.CHAT,
+        "upstream_format": ApiFormat.CHAT,
+        "model": "m",
+        "upstream_model": "m",
+        "provider": "local",
+        "status_code": 200,
+        "request_body": b'{"messages": []}',
+        "response_body": ANSWER,
+        "end_ns": 1_000_000,
+        **fields,
+    }
+    sizes = {f"{name}_bytes": len(known[name]) for name in ("request_body", "response_body")}
+    return CallRecord(**{**sizes, **known})
+
+
+class Running:
+    """A writer over a database of its own."""
+
+    def __init__(self, path, bodies="full"):
+        self.path = path
+        self.store = Store(path, sections.Query())
+        self.inbox = Inbox()
+        switches = Switches(debug_mode=False, enable_cache_analysis=True)
+        self.committed = []
+        acknowledge = lambda gateway_id, last: self.committed.append(last)  # noqa: ARG005, E731
+        self.writer = Writer(
+            self.store.cursor(), self.inbox, PRICES, switches, acknowledge, self.store.give_way, bodies
+        )
+        self.writer.start()
+        self._last = 0
+
+    async def add(self, *records):
+        first, self._last = self._last + 1, self._last + len(records)
+        await self.inbox.put(Batch("g", first, self._last, [encode(one) for one in records]))
+        await self.ask("SELECT 1")  # they are committed
+
+    async def ask(self, sql):
+        """After everything that was put in before."""
+        table = await self.writer.run(lambda connection: connection.execute(sql).to_arrow_table())
+        return [tuple(row.values()) for row in table.to_pylist()]
+
+    def retention(self, bodies=30 * DAY, calls=365 * DAY):
+        return Retention(self.store, self.writer, sections.Retention(bodies=bodies, calls=calls))
+
+    async def close(self):
+        await self.writer.stop()
+        self.store.close()
