@@ -70,7 +70,8 @@ class Backup:
     def __init__(self, store: Store) -> None:
         self.size_bytes = 0
         self.calls = 0
-        self._path = store.path
+        self._store = store
+        self._log = log_of(store.path)
         self._part = beside(store.path)
         self._holding = store.cursor()
         self._log_bytes = 0
@@ -85,7 +86,7 @@ class Backup:
             self._check_open()
             self._holding.begin()
             self._holding.execute(_HOLD)
-            self._log_bytes = _size(log_of(self._path))
+            self._log_bytes = self._log.stat().st_size if self._log.exists() else 0
             self._rows = row_counts(connection)
             self.calls = self._rows["internal.calls"]
 
@@ -93,17 +94,19 @@ class Backup:
         """Raises OSError, duckdb.Error, Refusal."""
         with self._working:
             self._check_open()
-            header = _header(self._path)
             self._check_room()
+            header = self._store.file_bytes(0, _HEADER_BYTES)
+            self._write(self._part, self._store.file_bytes, self._store.size_bytes())
             # The log as it was then: later commits may lead to what the copy of the file does not have.
-            self._copy_file(self._path, self._part, _size(self._path))
-            self._copy_file(log_of(self._path), log_of(self._part), self._log_bytes)
-            if _header(self._path) != header:
+            if self._log_bytes:
+                with self._log.open("rb") as log:
+                    self._write(log_of(self._part), lambda _, size: log.read(size), self._log_bytes)
+            if self._store.file_bytes(0, _HEADER_BYTES) != header:
                 raise Refusal(500, "backup_failed", "a checkpoint came in between: try again")
             self._holding.rollback()
             self._settle()
             self._copy = self._part.open("rb")
-            self.size_bytes = _size(self._part)
+            self.size_bytes = os.fstat(self._copy.fileno()).st_size
             self._part.unlink()  # what is open stays readable, and no crash can leave it behind
 
     def next_piece(self) -> bytes:
@@ -122,8 +125,8 @@ class Backup:
                 left.unlink(missing_ok=True)
 
     def _check_room(self) -> None:
-        needed = _size(self._path) + 2 * self._log_bytes + _MARGIN_BYTES
-        free = shutil.disk_usage(self._path.parent).free
+        needed = self._store.size_bytes() + 2 * self._log_bytes + _MARGIN_BYTES
+        free = shutil.disk_usage(self._part.parent).free
         if needed > free:
             raise Refusal(
                 507,
@@ -132,17 +135,15 @@ class Backup:
                 f" and {free // 10**6:,} MB are free there",
             )
 
-    def _copy_file(self, source: Path, target: Path, size_bytes: int) -> None:
-        if not size_bytes:
-            return
-        with source.open("rb") as original, target.open("xb") as copy:
-            while size_bytes:
+    def _write(self, target: Path, read: Callable[[int, int], bytes], size_bytes: int) -> None:
+        """The first `size_bytes` of what `read` gives from a position on, so many at most."""
+        with target.open("xb") as copy:
+            while copy.tell() < size_bytes:
                 self._check_open()
-                piece = original.read(min(_PIECE_BYTES, size_bytes))
+                piece = read(copy.tell(), min(_PIECE_BYTES, size_bytes - copy.tell()))
                 if not piece:
-                    raise OSError(errno.EIO, "it became shorter", str(source))
+                    raise OSError(errno.EIO, "the database became shorter")
                 copy.write(piece)
-                size_bytes -= len(piece)
 
     def _check_open(self) -> None:
         if self._closed.is_set():
@@ -160,18 +161,6 @@ class Backup:
 async def _pieces(backup: Backup) -> AsyncIterator[bytes]:
     while piece := await asyncio.to_thread(backup.next_piece):
         yield piece
-
-
-def _header(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_HEADER_BYTES)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 def _refusal(error: OSError | duckdb.Error) -> Refusal:

@@ -6,10 +6,10 @@ access is off and the configuration locked for every cursor: no SQL reaches a fi
 
 import glob
 import logging
+import os
 import secrets
 import threading
 from pathlib import Path
-from typing import Any
 
 import duckdb
 from lessllm_shared.config.sections import Query
@@ -43,6 +43,9 @@ class Store:
             self._database = duckdb.connect(str(path), config=CONFIG)
             _clear(path)
             _prepare(self._database, limits)
+            # To read the file as it is. Closing one ends all locks that this process has on it, DuckDB's too:
+            # it is open for as long as the database.
+            self._file = path.open("rb")
         except (duckdb.Error, TooNewError, OSError) as error:
             raise StoreError(_explain(path, error)) from None
 
@@ -54,6 +57,14 @@ class Store:
         """How far each gateway process's records are in the database."""
         return dict(self.cursor().execute("SELECT gateway_id, committed FROM internal.deliveries").fetchall())
 
+    def size_bytes(self) -> int:
+        """Of the file, its log apart."""
+        return os.fstat(self._file.fileno()).st_size
+
+    def file_bytes(self, start: int, size_bytes: int) -> bytes:
+        """A part of the file as it is on the disk, from any thread."""
+        return os.pread(self._file.fileno(), size_bytes, start)
+
     def close(self) -> None:
         """Write everything into the one file, and let go of it."""
         try:
@@ -63,6 +74,7 @@ class Store:
                 "what was committed stays in %s.wal until the next start: %s", self.path, _first(error)
             )
         self._database.close()
+        self._file.close()
 
 
 def log_of(path: Path) -> Path:
@@ -71,7 +83,7 @@ def log_of(path: Path) -> Path:
 
 
 def beside(path: Path) -> Path:
-    """A name for a copy that is being made on the database's disk. What a crash leaves of it goes at a start."""
+    """A name for a copy under way, on the same disk. What a crash leaves of it goes at the next start."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
 
 

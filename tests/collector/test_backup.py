@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import sys
 import threading
 from types import SimpleNamespace
 
@@ -81,13 +82,23 @@ async def test_it_holds_every_table_as_it_is(running, backups, tmp_path):
     store.close()
 
 
+async def test_the_database_stays_locked(running, backups, tmp_path):
+    await save(backups, tmp_path / "copy.duckdb")
+    command = f"import duckdb; duckdb.connect({str(running.path)!r})"
+    other = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", command, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await other.communicate()
+    assert b"Conflicting lock" in said
+
+
 async def test_it_is_one_moment_though_rows_come_change_and_go(running, backups, tmp_path, monkeypatch):
     monkeypatch.setattr(backup, "_PIECE_BYTES", 64 * 1024)
     copying, done = threading.Event(), threading.Event()
-    copy_file = backup.Backup._copy_file
+    write_part = backup.Backup._write
 
-    def slowly(self, source, target, size_bytes):
-        copy_file(self, source, target, size_bytes)
+    def slowly(self, target, read, size_bytes):
+        write_part(self, target, read, size_bytes)
         copying.set()
         assert done.wait(20)
 
@@ -102,7 +113,7 @@ async def test_it_is_one_moment_though_rows_come_change_and_go(running, backups,
         await running.ask("SELECT 1")
         done.set()
 
-    monkeypatch.setattr(backup.Backup, "_copy_file", slowly)
+    monkeypatch.setattr(backup.Backup, "_write", slowly)
     before = content(running.store.cursor())
     await asyncio.gather(save(backups, tmp_path / "copy.duckdb"), write())
     with duckdb.connect(tmp_path / "copy.duckdb", read_only=True) as copy:
@@ -114,14 +125,14 @@ async def test_it_is_one_moment_though_rows_come_change_and_go(running, backups,
 
 async def test_a_checkpoint_during_the_copy_is_noticed(running, backups, tmp_path, monkeypatch):
     monkeypatch.setattr(backup, "_HOLD", "SELECT 1")
-    copy_file = backup.Backup._copy_file
+    write_part = backup.Backup._write
 
-    def meanwhile(self, source, target, size_bytes):
-        copy_file(self, source, target, size_bytes)
-        if source.suffix == ".wal":
+    def meanwhile(self, target, read, size_bytes):
+        write_part(self, target, read, size_bytes)
+        if target.suffix == ".wal":
             running.store.cursor().execute("CHECKPOINT")
 
-    monkeypatch.setattr(backup.Backup, "_copy_file", meanwhile)
+    monkeypatch.setattr(backup.Backup, "_write", meanwhile)
     with pytest.raises(Refusal, match="a checkpoint came in between"):
         await backups.start()
     assert names(tmp_path) == {"calls.duckdb"}
@@ -177,12 +188,12 @@ async def test_without_room_it_is_refused_before_anything_is_written(backups, tm
 
 
 async def test_a_disk_that_fills_meanwhile_is_named_and_nothing_stays(backups, tmp_path, monkeypatch):
-    def full(_self, _source, target, _size_bytes):
+    def full(_self, target, _read, _size_bytes):
         target.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(backup.Backup, "_copy_file", full)
+        patch.setattr(backup.Backup, "_write", full)
         with pytest.raises(Refusal, match="No space left on device"):
             await backups.start()
     assert names(tmp_path) == {"calls.duckdb"}
