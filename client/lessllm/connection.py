@@ -21,6 +21,7 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 JSON = "application/json"
 CSV = "text/csv"
 ARROW = "application/vnd.apache.arrow.stream"
+DUCKDB = "application/vnd.duckdb"
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _FLUSH_S = 5.0
@@ -90,6 +91,16 @@ class Connection:
         with self._asking("GET", "/export", params=_query_string(filters)) as response:
             rows = response.headers.get("x-lessllm-rows")
             yield int(rows) if rows else None, response.iter_bytes()
+
+    @contextmanager
+    def backup(self) -> Iterator[tuple[int | None, int | None, Iterator[bytes]]]:
+        """How many bytes and how many calls there will be, if known, and the database in pieces."""
+        self.flush()
+        with self._asking("GET", "/backup") as response:
+            if response.headers.get("content-type") != DUCKDB:
+                raise ServerError(self._not_ours(response))
+            size_bytes, rows = (response.headers.get(name) for name in ("content-length", "x-lessllm-rows"))
+            yield int(size_bytes) if size_bytes else None, int(rows) if rows else None, response.iter_raw()
 
     def get(self, path: str, **parameters: Any) -> dict[str, Any]:
         """What the collector reports at `path`."""

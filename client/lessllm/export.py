@@ -1,15 +1,11 @@
-"""A streamed Parquet export → a file that is whole or isn't there.
+"""A streamed Parquet export → a file."""
 
-It is written beside its place, synced, and moved there in one step.
-"""
-
-import errno
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from lessllm import download
 from lessllm.connection import Connection
 
 
@@ -27,22 +23,8 @@ def save(
     Raises OSError if the file can't be written, and what Connection raises; either leaves no file behind.
     """
     target = Path(filepath)
-    if target.exists() and not target.is_file():  # a device would be replaced by a file
-        raise FileExistsError(errno.EEXIST, "it is there, and is no file", str(target))
-    received_bytes = 0
+    download.check_place(target)
     with connection.export(filters) as (rows, pieces):
         progress(0, rows)
-        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-        try:
-            with part.open("xb") as file:
-                for piece in pieces:
-                    file.write(piece)
-                    received_bytes += len(piece)
-                    progress(received_bytes, rows)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(target)
-        except BaseException:  # Ctrl-C too leaves no half file
-            part.unlink(missing_ok=True)
-            raise
+        download.write(target, pieces, lambda received_bytes: progress(received_bytes, rows))
     return rows

@@ -34,6 +34,11 @@ def count(number: int | None) -> str:
     return NULL if number is None else f"{number:,}"
 
 
+def calls(number: int | None) -> str:
+    """calls · 1 call · 1,234 calls."""
+    return "calls" if number is None else f"{number:,} call{'' if number == 1 else 's'}"
+
+
 def percent(share: float | None) -> str:
     return NULL if share is None else f"{share:.1%}"
 

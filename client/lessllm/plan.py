@@ -165,6 +165,19 @@ def lone_collector(document: Document, ipc_folder: Path) -> Service:
     return Service("collector", "lessllm_collector", host, port, sections, environment)
 
 
+def compaction(document: Document) -> Service:
+    """What writes the database anew; it listens nowhere. Raises ConfigError."""
+    database = load(CollectorSettings, document).logging.db_path.resolve()
+    return Service(
+        "collector",
+        "lessllm_collector.compact",
+        "",
+        0,
+        _sections(document, CollectorSettings),
+        {"LESSLLM_LOGGING__DB_PATH": str(database)},
+    )
+
+
 def http_url(host: str, port: int) -> str:
     """Where a service that listens on `host` is reached from this machine."""
     host = _EVERYWHERE.get(host, host)

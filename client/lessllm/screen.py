@@ -3,6 +3,7 @@
 import sys
 
 from rich.console import Console, RenderableType
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.text import Text
 
 from lessllm import tables
@@ -29,3 +30,9 @@ def note(text: str) -> None:
     """On stderr: stdout may be read by a program."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
+
+
+def progress_bar() -> Progress:
+    """Of bytes that arrive; on a terminal only, and gone when they are here."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())

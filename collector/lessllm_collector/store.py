@@ -47,7 +47,7 @@ class Store:
             # it is open for as long as the database.
             self._file = path.open("rb")
         except (duckdb.Error, TooNewError, OSError) as error:
-            raise StoreError(_explain(path, error)) from None
+            raise StoreError(explain(path, error)) from None
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection of its own to the database, for one thread."""
@@ -87,13 +87,17 @@ def beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
 
 
-def row_counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """How many rows each table has."""
+def row_counts(connection: duckdb.DuckDBPyConnection, database: str | None = None) -> dict[str, int]:
+    """How many rows each table has, of the connection's own database or of an attached one."""
     tables = connection.execute(
-        "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE NOT temporary ORDER BY 1"
+        "SELECT database_name, schema_name || '.' || table_name FROM duckdb_tables()"
+        " WHERE database_name = coalesce(?, current_database()) ORDER BY ALL",
+        [database],
     ).fetchall()
-    counts = (connection.execute(f"SELECT '{name}', count(*) FROM {name}").fetchone() for (name,) in tables)  # noqa: S608 - our own names
-    return dict(count for count in counts if count is not None)
+    counts: dict[str, int] = {}
+    for catalog, table in tables:
+        (counts[table],) = connection.execute(f'SELECT count(*) FROM "{catalog}".{table}').fetchall()[0]  # noqa: S608 - our own names
+    return counts
 
 
 def _clear(path: Path) -> None:
@@ -137,7 +141,8 @@ def _merge_row_groups(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("SET GLOBAL max_vacuum_tasks = 0")
 
 
-def _explain(path: Path, error: Exception) -> str:
+def explain(path: Path, error: Exception) -> str:
+    """Why the database can't be opened, in a line."""
     text = str(error)
     if "Conflicting lock" in text:
         holder = text.partition("(PID ")[2].partition(")")[0]

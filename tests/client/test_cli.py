@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from lessllm import __version__, cli
 
-COMMANDS = ("demo", "server", "check", "stats", "calls", "show", "query", "export", "reanalyze")
+COMMANDS = (
+    *("demo", "server", "check", "stats", "calls", "show", "query", "export"),
+    *("backup", "compact", "reanalyze"),
+)
 
 
 def test_help_names_every_command_and_gives_examples(run):

@@ -26,6 +26,8 @@ _COMMANDS = {
     "show": "One call: its timeline, cost, request and answer.",
     "query": "Ask the recorded calls a question in SQL.",
     "export": "Write recorded calls to a Parquet file.",
+    "backup": "Copy the whole database while it is in use.",
+    "compact": "Give the space of deleted calls back, while nothing runs.",
     "reanalyze": "Work tokens, cost and times out again from the raw data.",
 }
 

@@ -1,16 +1,13 @@
 """`lessllm export`: recorded calls into a Parquet file, with a progress bar on a terminal."""
 
-import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from lessllm import export, figures
 from lessllm.cli import asking
 from lessllm.cli.command import Command, Failed
-from lessllm.screen import note
+from lessllm.screen import note, progress_bar
 
 
 @click.command("export", cls=Command)
@@ -38,23 +35,14 @@ def command(
       lessllm export compared.parquet --model gpt-5 --model claude-sonnet-5
     """
     filters = {"start_date": start_date, "end_date": end_date, "model": models or None}
-    with asking.connection(url, config_file) as asked, _bar() as bar:
+    with asking.connection(url, config_file) as asked, progress_bar() as bar:
         task = bar.add_task(file.name, total=None)  # how many bytes it will be, nobody knows before
 
         def progress(received_bytes: int, rows: int | None) -> None:
-            bar.update(task, completed=received_bytes, description=f"{file.name}, {_calls(rows)}")
+            bar.update(task, completed=received_bytes, description=f"{file.name}, {figures.calls(rows)}")
 
         try:
             rows = export.save(asked, file, filters, progress)
         except OSError as error:
             raise Failed(f"{file}: can't be written: {error.strerror or error}") from None
-    note(f"{file}: {_calls(rows)}, {figures.size(file.stat().st_size)}")
-
-
-def _bar() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
-
-
-def _calls(rows: int | None) -> str:
-    return "calls" if rows is None else f"{rows:,} call{'' if rows == 1 else 's'}"
+    note(f"{file}: {figures.calls(rows)}, {figures.size(file.stat().st_size)}")

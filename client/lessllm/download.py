@@ -1,0 +1,37 @@
+"""A streamed answer → a file that is whole or isn't there.
+
+It is written beside its place, synced, and moved there in one step.
+"""
+
+import errno
+import os
+import secrets
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+
+def check_place(target: Path) -> None:
+    """Raises FileExistsError where a device or a folder would be replaced by a file."""
+    if target.exists() and not target.is_file():
+        raise FileExistsError(errno.EEXIST, "it is there, and is no file", str(target))
+
+
+def write(target: Path, pieces: Iterable[bytes], received: Callable[[int], None]) -> None:
+    """`received` is told how many bytes have come so far.
+
+    Raises OSError if the file can't be written, and what `pieces` raises; either leaves no file behind.
+    """
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    size_bytes = 0
+    try:
+        with part.open("xb") as file:
+            for piece in pieces:
+                file.write(piece)
+                size_bytes += len(piece)
+                received(size_bytes)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+    except BaseException:  # Ctrl-C too leaves no half file
+        part.unlink(missing_ok=True)
+        raise
