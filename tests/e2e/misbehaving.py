@@ -30,6 +30,7 @@ SOCKS5_OPEN = b"\x05\x00" + b"\x05\x00\x00\x01" + bytes(6)
 COMPLETE = ("complete", None)
 BROKEN = ("upstream_error", "upstream_protocol_error")
 TRUNCATED = ("truncated", "upstream_truncated")
+FIELD = b"x: %b\r\n" % (b"y" * 1000)
 TIMED_OUT = ("upstream_timeout", "upstream_timeout")
 NO_PROXY = ("proxy_error", "proxy_protocol_error")
 PROXY_TIMED_OUT = ("proxy_error", "proxy_timeout")
@@ -180,9 +181,9 @@ UPSTREAMS = {
     "garbage": Peer(answers(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", hang), 502, BROKEN),
     "switches": Peer(answers(b"HTTP/1.1 101 X\r\nupgrade: x\r\n\r\n", hang), 502, BROKEN),
     "two-framings": Peer(answers(STREAM[:-2] + b"content-length: 2\r\n\r\n{}", hang), 502, BROKEN),
-    "endless-head": Peer(answers(OK, endless(b"x: y\r\n")), 502, BROKEN),
+    "endless-head": Peer(answers(OK, endless(FIELD)), 502, BROKEN),
     "endless-line": Peer(answers(OK + b"x: ", endless(b"y")), 502, BROKEN),
-    "informs-for-ever": Peer(answers(b"", endless(b"HTTP/1.1 103 X\r\n\r\n")), 502, BROKEN),
+    "informs-for-ever": Peer(answers(b"", endless(b"HTTP/1.1 103 X\r\n" + FIELD + b"\r\n")), 502, BROKEN),
     "silent": Peer(answers(b"", hang), 504, TIMED_OUT),
     "silent-in-head": Peer(answers(OK, hang), 504, TIMED_OUT),
     "silent-in-stream": Peer(answers(STREAM + CHUNK, hang), 200, TIMED_OUT),
@@ -191,7 +192,7 @@ UPSTREAMS = {
     "cut-length": Peer(answers(OK + b"content-length: 9\r\n\r\n{}"), 200, TRUNCATED),
     "reset-in-stream": Peer(answers(STREAM + CHUNK, reset), 200, TRUNCATED),
     "bad-chunk": Peer(answers(STREAM + CHUNK + b"zz\r\n", hang), 200, TRUNCATED),
-    "endless-trailer": Peer(answers(STREAM + CHUNK + b"0\r\n", endless(b"x: y\r\n")), 200, TRUNCATED),
+    "endless-trailer": Peer(answers(STREAM + CHUNK + b"0\r\n", endless(FIELD)), 200, TRUNCATED),
     "tls-garbage": Peer(says(b"HTTP/1.1 400 Bad Request\r\n\r\n"), 502, NO_TLS, "https"),
     "tls-closes": Peer(says(b""), 502, NO_TLS, "https"),
     "tls-silent": Peer(says(b"", hang), 504, ("connect_error", "connect_timeout"), "https"),
@@ -207,7 +208,7 @@ PROXIES = {
         ("resets", says(b"", reset), 502, NO_PROXY),
     )
 } | {
-    "http-endless": Peer(says(b"HTTP/1.1 200 OK\r\n", endless(b"x: y\r\n")), 502, NO_PROXY, "https", "http"),
+    "http-endless": Peer(says(b"HTTP/1.1 200 OK\r\n", endless(FIELD)), 502, NO_PROXY, "https", "http"),
     "http-goes-on": Peer(says(b"HTTP/1.1 200 OK\r\n\r\nmore", hang), 502, NO_PROXY, "https", "http"),
     "http-cut": Peer(says(b"HTTP/1.1 200 OK\r\n\r\n", after_bytes=40), 502, NO_TLS, "https", "http"),
     "https-silent": Peer(says(b"", hang), 504, PROXY_TIMED_OUT, "https", "https"),
