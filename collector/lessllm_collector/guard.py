@@ -1,8 +1,9 @@
 """Judging a user's SQL before it runs: text in, nothing out, or a Refusal that says what to write instead.
 
 DuckDB itself parses the text to a tree. Only what is known to be harmless in it passes: one SELECT over
-`api_calls`, with functions and types that are allowed, and of a size that is planned in time, since the
-planner heeds no interrupt. What can still grow while it runs, such as `||`, is the watchdog's matter.
+`api_calls` and `delivery_gaps`, with functions and types that are allowed, and of a size that is planned in
+time, since the planner heeds no interrupt. What can still grow while it runs, such as `||`, is the watchdog's
+matter.
 """
 
 import json
@@ -15,7 +16,7 @@ import duckdb
 
 from lessllm_collector.allowed import check_function, check_table_function, check_type, folded
 from lessllm_collector.errors import Refusal
-from lessllm_collector.schema import COLUMNS
+from lessllm_collector.schema import COLUMNS, GAP_COLUMNS
 
 MAX_BYTES = 64 * 1024
 # Each bound is where DuckDB 1.5 still plans in well under a second; a step further on, time doubles.
@@ -207,11 +208,11 @@ def _base_table(node: Node, scope: _Scope) -> _Size:
     if not node["catalog_name"] and node["at_clause"] is None:
         if schema in ("", "recurring") and name in scope.ctes:
             return scope.ctes[name]
-        if schema in ("", "main") and name == "api_calls":
-            return _Size(1, len(COLUMNS))
+        if schema in ("", "main") and name in _RELATIONS:
+            return _RELATIONS[name]
     parts = (node["catalog_name"], node["schema_name"], node["table_name"])
-    near = get_close_matches(name, scope.ctes, 1)
-    hint = f"did you mean {near[0]}?" if near else "the table is api_calls"
+    near = get_close_matches(name, (*scope.ctes, *_RELATIONS), 1)
+    hint = f"did you mean {near[0]}?" if near else "the tables are api_calls and delivery_gaps"
     raise Refusal(400, "unknown_table", f'"{".".join(filter(None, parts))}" can\'t be queried: {hint}')
 
 
@@ -256,5 +257,6 @@ _HOLDERS = {
 }
 _ADVICE = {
     "PIVOT": "PIVOT is not supported: write sum(…) FILTER (WHERE …) for each column",
-    "SHOW_REF": "there is one table: DESCRIBE api_calls lists its columns",
+    "SHOW_REF": "the tables are api_calls and delivery_gaps: DESCRIBE api_calls lists the columns of one",
 }
+_RELATIONS = {"api_calls": _Size(1, len(COLUMNS)), "delivery_gaps": _Size(2, len(GAP_COLUMNS))}

@@ -360,3 +360,23 @@ VIEW_COLUMNS: Mapping[str, str] = {
     column.name: f'{column.generated} AS "{column.name}"' if column.generated else f'"{column.name}"'
     for column in COLUMNS
 }
+
+# The view `delivery_gaps`: calls of which there is no record, or none but that their gateway was killed.
+GAP_COLUMNS = {
+    "gateway_id": "The gateway process whose calls they were.",
+    "reason": "lost: memory and spool were full, or the database was replaced by an older one."
+    " gateway_killed: the call ended, if at all, when its gateway was killed.",
+    "first_sequence": "Number of the first missing record.",
+    "last_sequence": "Number of the last one.",
+    "calls": "How many they are.",
+    "request_id": "The call, which has a row in api_calls; NULL where only numbers are known.",
+    "noticed": "When the gap was told; of a killed call when it began.",
+}
+GAPS = """
+    SELECT gateway_id, 'lost' AS reason, first_sequence, last_sequence,
+           last_sequence - first_sequence + 1 AS calls, NULL::VARCHAR AS request_id, received AS noticed
+    FROM internal.lost
+    UNION ALL
+    SELECT gateway_id, error_code, sequence, sequence, 1, request_id, "timestamp"
+    FROM internal.calls WHERE error_code = 'gateway_killed'
+"""

@@ -9,13 +9,14 @@ import logging
 import os
 import secrets
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
 from lessllm_shared.config.sections import Query
 
 from lessllm_collector.migrations import TooNewError, migrate
-from lessllm_collector.schema import COLUMNS, VIEW_COLUMNS
+from lessllm_collector.schema import COLUMNS, GAP_COLUMNS, GAPS, VIEW_COLUMNS
 
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "storage_compatibility_version": "latest",
@@ -111,9 +112,9 @@ def _prepare(connection: duckdb.DuckDBPyConnection, limits: Query) -> None:
     columns = ", ".join(VIEW_COLUMNS.values())
     connection.begin()  # one commit for all: each waits for the disk
     connection.execute(f"CREATE OR REPLACE VIEW main.api_calls AS SELECT {columns} FROM internal.calls")  # noqa: S608 - our own names
-    for column in COLUMNS:
-        comment = column.comment.replace("'", "''")
-        connection.execute(f"COMMENT ON COLUMN main.api_calls.\"{column.name}\" IS '{comment}'")
+    connection.execute(f"CREATE OR REPLACE VIEW main.delivery_gaps AS {GAPS}")
+    _comment(connection, "api_calls", {column.name: column.comment for column in COLUMNS})
+    _comment(connection, "delivery_gaps", GAP_COLUMNS)
     connection.commit()
     _merge_row_groups(connection)
     for setting in (
@@ -139,6 +140,12 @@ def _merge_row_groups(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute("SET GLOBAL max_vacuum_tasks = 100")
         connection.execute("CHECKPOINT")
     connection.execute("SET GLOBAL max_vacuum_tasks = 0")
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, view: str, comments: Mapping[str, str]) -> None:
+    for name, comment in comments.items():
+        text = comment.replace("'", "''")
+        connection.execute(f"COMMENT ON COLUMN main.{view}.\"{name}\" IS '{text}'")
 
 
 def explain(path: Path, error: Exception) -> str:

@@ -96,6 +96,9 @@ def test_a_call_that_dies_with_its_gateway_has_a_row_that_says_so(start, mode):
     assert row["total_latency_ms"] is None
     assert row["session_id"] == ("hanging" if mode == "always" else None)
     assert (row["request_body"] or b"").startswith(b"{" if mode == "always" else b"")
+    gap = services.row("SELECT * FROM delivery_gaps")
+    assert (gap["request_id"], gap["reason"], gap["calls"]) == (row["request_id"], "gateway_killed", 1)
+    assert (gap["gateway_id"], gap["first_sequence"]) == (row["gateway_id"], row["sequence"])
 
 
 def test_without_a_folder_that_can_be_written_to_records_wait_in_memory(start, tmp_path):
