@@ -19,7 +19,7 @@ import duckdb
 
 from lessllm_collector.errors import Refusal
 from lessllm_collector.pieces import PiecesResponse
-from lessllm_collector.store import CONFIG, Store, beside, log_of, row_counts
+from lessllm_collector.store import CONFIG, Store, beside, first_line, log_of, row_counts
 from lessllm_collector.writer import Writer
 
 MEDIA_TYPE = "application/vnd.duckdb"
@@ -164,7 +164,7 @@ async def _pieces(backup: Backup) -> AsyncIterator[bytes]:
 
 
 def _refusal(error: OSError | duckdb.Error) -> Refusal:
-    reason = error.strerror if isinstance(error, OSError) else str(error).partition("\n")[0]
+    reason = error.strerror if isinstance(error, OSError) else first_line(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Refusal(507, "disk_full", f"the copy beside the database can't be written: {reason}")
     return Refusal(500, "backup_failed", f"the database can't be copied: {reason}")

@@ -21,7 +21,7 @@ from prometheus_client import Counter
 
 from lessllm_collector import metrics
 from lessllm_collector.schema import BODIES
-from lessllm_collector.store import Store
+from lessllm_collector.store import Store, first_line
 from lessllm_collector.writer import Writer
 
 INTERVAL_S = 300.0
@@ -76,7 +76,8 @@ class Retention:
         except Exception as error:  # noqa: BLE001 - the task's top: the next run tries again
             metrics.RETENTION_FAILED.inc()
             if not self._failing:
-                log.error("old data can't be deleted, tried again every %g s: %s", INTERVAL_S, _first(error))  # noqa: TRY400 - the reason is the message
+                reason = first_line(error)
+                log.error("old data can't be deleted, tried again every %g s: %s", INTERVAL_S, reason)  # noqa: TRY400 - it says all
             self._failing = True
         else:
             metrics.RETENTION_RUN.set_to_current_time()
@@ -155,10 +156,6 @@ def _measure(connection: duckdb.DuckDBPyConnection) -> None:
     if size is not None:
         metrics.DATABASE_BYTES.set(size[0] * size[1])
         metrics.DATABASE_FREE_BYTES.set(size[0] * size[2])
-
-
-def _first(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
 
 
 _CALLS = _Deletion("true", "DELETE FROM internal.calls", metrics.CALLS_EXPIRED)

@@ -72,7 +72,7 @@ class Store:
             self._database.execute("CHECKPOINT")
         except duckdb.Error as error:
             log.warning(
-                "what was committed stays in %s.wal until the next start: %s", self.path, _first(error)
+                "what was committed stays in %s.wal until the next start: %s", self.path, first_line(error)
             )
         self._database.close()
         self._file.close()
@@ -157,8 +157,9 @@ def explain(path: Path, error: Exception) -> str:
         return f"{path}: in use by {by}: stop it, or set logging.db_path to another file"
     if "not a valid DuckDB database" in text:
         return f"{path}: is not a DuckDB file: move it away, or set logging.db_path to another file"
-    return f"{path}: can't be opened: {_first(error)}"
+    return f"{path}: can't be opened: {first_line(error)}"
 
 
-def _first(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+def first_line(error: Exception) -> str:
+    """What DuckDB says, without the advice that may follow."""
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -24,6 +24,7 @@ from lessllm_collector.bodies import Policy, as_kept
 from lessllm_collector.inbox import Batch, Inbox
 from lessllm_collector.interpret import Prices, interpret
 from lessllm_collector.rows import Row, Unstorable
+from lessllm_collector.store import first_line
 from lessllm_collector.switches import Switches
 
 RETRY_S = 1.0
@@ -164,7 +165,7 @@ class Writer:
                 self._give_way.set()
             if self.trouble is None:
                 log.error("records can't be committed, nothing is acknowledged until they can: %s", error)  # noqa: TRY400 - the place is known, the reason is the message
-            self.trouble = str(error).splitlines()[0]
+            self.trouble = first_line(error)
             return False
         self._give_way.clear()
         if self.trouble is not None:

@@ -43,8 +43,9 @@ class Stream:
     """The records of one gateway process, ours or one that is no more."""
 
     outbox: Outbox
-    read: Callable[[int, int], list[bytes]]  # first and last number → records from disk, a frame of them
-    committed: Callable[[int], None]  # is told up to which number they are in the database
+    # First and last number → records from disk, a frame of them. Nothing is on disk where there is no spool.
+    read: Callable[[int, int], list[bytes]] = lambda _first, _last: []
+    committed: Callable[[int], None] = lambda _seq: None  # hears up to which number they are in the database
     waiting_since_s: float = 0.0  # for an answer
 
 

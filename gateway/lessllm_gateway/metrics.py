@@ -45,9 +45,9 @@ BODIES_CUT = Counter(
 )
 RECORDS_LOST = Counter(
     "lessllm_gateway_records_lost_total",
-    "Records that no database will have: buffer_full (gateway.record_buffer_bytes used up while the"
-    " collector was away), not_encodable (a defect), collector_reset (committed once, but the collector"
-    " came back with a database that lacks them)",
+    "Records that no database will have: buffer_full (spool and gateway.record_buffer_bytes used up while"
+    " the collector was away), not_encodable (a defect), collector_reset (committed once, but the collector"
+    " came back with a database that lacks them), spool_damaged (they can't be read any more)",
     ["reason"],
 )
 RECORDS_PENDING = Gauge("lessllm_gateway_records_pending", "Records not yet committed by the collector")

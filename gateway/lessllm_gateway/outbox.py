@@ -1,8 +1,8 @@
 """Records that wait for their acknowledgement: numbered, bounded, sent again until committed. Sans I/O.
 
-Memory is bounded by bytes. When it fills, its oldest records are to be put on disk (`to_spill`), from
-where they are sent as well. When neither has room the newest record is dropped and its number declared
-lost, so that the collector knows exactly which are missing: the oldest are kept.
+Memory is bounded by bytes. Where there is a spool, what waits goes to disk, oldest first (`to_spill`), and is
+sent from there. When neither has room the newest record is dropped and its number declared lost, so that the
+collector knows exactly which are missing: the oldest are kept.
 """
 
 from collections import deque

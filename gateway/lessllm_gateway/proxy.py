@@ -95,7 +95,7 @@ class Call:
         self._limits: Timeouts = proxy.settings.timeouts
         self._lease = Lease(proxy.requests)
         self._relay = Relay(
-            self._record, self._clock, send, self._limits.idle_s, proxy.recorder.tape(), self._lease
+            self._record, self._clock, send, self._limits.idle_s, proxy.recorder.tape, self._lease
         )
         self._dialect: Dialect = guess_dialect(self._path, self._headers)
 
@@ -185,8 +185,7 @@ class Call:
             await self._forward(endpoint, caller, asked)
 
     async def _answer_ourselves(self, body: bytes) -> None:
-        self._relay.keep_client_body(self._proxy.recorder.tape())
-        await self._relay.own(200, body)
+        await self._relay.answer_ourselves(body)
         self._record.end_reason = EndReason.COMPLETE
 
     async def _forward(
@@ -208,7 +207,6 @@ class Call:
             self._relay,
             self._limits,
             self._proxy.outbound,
-            self._proxy.recorder.tape,
         )
         self._proxy.recorder.opened(self._record)
         work = pursuit.run(targets, cross)

@@ -6,7 +6,7 @@ failure is decided by `tries`; once the client has been given a status, nothing 
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import httpx
@@ -15,7 +15,7 @@ from lessllm_shared.record import Attempt, CallRecord, EndReason
 
 from lessllm_gateway import headers, recorder
 from lessllm_gateway.clock import Clock
-from lessllm_gateway.credentials import Caller, RawHeaders, recordable_url, without_key
+from lessllm_gateway.credentials import Caller, RawHeaders, without_key
 from lessllm_gateway.crossing import Crossing, crossing
 from lessllm_gateway.egress.dialer import DialError
 from lessllm_gateway.egress.exchange import Exchange, Phase
@@ -23,7 +23,6 @@ from lessllm_gateway.egress.health import Round
 from lessllm_gateway.egress.pool import PoolFull
 from lessllm_gateway.errors import Rejection
 from lessllm_gateway.failures import failure
-from lessllm_gateway.memory import Tape
 from lessllm_gateway.metrics import PHASE_SECONDS, TRIES
 from lessllm_gateway.outbound import DIRECT, Outbound, Way
 from lessllm_gateway.relay import Relay
@@ -55,7 +54,6 @@ class Pursuit:
         relay: Relay,
         limits: Timeouts,
         outbound: Outbound,
-        tape: Callable[[], Tape],
     ) -> None:
         self._asking = asking
         self._record = record
@@ -63,7 +61,6 @@ class Pursuit:
         self._relay = relay
         self._limits = limits
         self._outbound = outbound
-        self._tape = tape
         self._failure: Rejection | None = None  # of the last try
 
     async def run(self, targets: Sequence[Target], cross: Crossing | None = None) -> None:
@@ -101,7 +98,7 @@ class Pursuit:
         """One try. Returns what is next after a failure, None when the client has its answer."""
         way = ways.next()
         assert way is not None  # noqa: S101 - `tries` asks for a way only when one is left
-        attempt, exchange = self._begin(target, way.route), Exchange()
+        attempt, exchange = self._begin(target, way.route, cross), Exchange()
         try:
             async with asyncio.timeout(self._time_left_s()):
                 request = self._request(target, way, cross, exchange)
@@ -112,7 +109,7 @@ class Pursuit:
                     step = self._after_answer(response, attempt, ways, tries)
                     if step is not None:
                         return step
-                    recorder.note_response(self._record, attempt, self._clock, exchange, response)
+                    recorder.note_response(self._record, self._clock, exchange, response)
                     await self._relay_answer(response, cross, exchange)
                 finally:
                     await response.aclose()
@@ -122,7 +119,10 @@ class Pursuit:
             return None
         except Exception as error:
             attempt.phase = exchange.phase
-            cause = error if isinstance(error, Rejection) else self._cause(error, attempt)
+            if isinstance(error, Rejection):
+                cause = error
+            else:
+                cause = failure(error, attempt, is_sending=self._relay.is_sending)
             step = self._after_failure(error, cause, ways, tries)
             recorder.note_failure(attempt, cause)
             if step is None:
@@ -134,29 +134,19 @@ class Pursuit:
             self._record.network = exchange.marks()
             _measure(attempt, exchange)
 
-    def _begin(self, target: Target, route: str) -> Attempt:
-        recorder.note_target(self._record, target, self._asking.caller, route)
-        attempt = self._attempt(target, route, self._clock.now())
-        recorder.note_attempt(self._record, attempt)
-        self._relay.begin(self._tape())
-        return attempt
-
-    @staticmethod
-    def _attempt(target: Target, route: str, start_ns: int) -> Attempt:
-        return Attempt(
-            provider=target.upstream.name,
-            upstream_model=target.model,
-            url=recordable_url(target.origin + target.path),
-            route=route,
-            start_ns=start_ns,
-        )
-
-    def _request(self, target: Target, way: Way, cross: Crossing, exchange: Exchange) -> httpx.Request:
-        record, asking = self._record, self._asking
+    def _begin(self, target: Target, route: str, cross: Crossing) -> Attempt:
+        record = self._record
+        attempt = recorder.new_attempt(target, route, self._clock.now())
+        recorder.note_target(record, attempt, target, self._asking.caller)
+        recorder.note_attempt(record, attempt)
         record.usage_requested = cross.usage_requested
         record.upstream_streaming = cross.streaming
         record.upstream_request_body = cross.body or None if cross.translated else None
-        self._relay.keep_client_body(self._tape() if cross.translated else None)
+        self._relay.await_answer(translated=cross.translated)
+        return attempt
+
+    def _request(self, target: Target, way: Way, cross: Crossing, exchange: Exchange) -> httpx.Request:
+        asking = self._asking
         query = asking.query if target.passes_credentials else without_key(asking.query)
         accepted = b"identity" if cross.reads_answer else asking.accept_encoding
         raw = headers.to_upstream(asking.headers, target, accepted, len(cross.body))
@@ -203,13 +193,10 @@ class Pursuit:
             return None
         return tries.after(outcome, way_left=not ways.is_over, time_left_s=self._time_left_s())
 
-    def _cause(self, error: Exception, attempt: Attempt) -> Rejection:
-        return failure(error, attempt, is_sending=self._relay.is_sending)
-
     def _note_skipped(self, target: Target, rejection: Rejection) -> None:
         """A fallback that can't take the request."""
         now = self._clock.now()
-        attempt = self._attempt(target, DIRECT, now)
+        attempt = recorder.new_attempt(target, DIRECT, now)
         attempt.end_ns = now
         recorder.note_failure(attempt, rejection)
         self._record.attempts.append(attempt)

@@ -119,13 +119,24 @@ def note_request(record: CallRecord, asked: Asked) -> None:
     record.user_id = record.client_key or record.user_id or asked.user
 
 
-def note_target(record: CallRecord, target: Target, caller: Caller, route: str) -> None:
+def new_attempt(target: Target, route: str, start_ns: int) -> Attempt:
+    """A try at a target."""
+    return Attempt(
+        provider=target.upstream.name,
+        upstream_model=target.model,
+        url=credentials.recordable_url(target.origin + target.path),
+        route=route,
+        start_ns=start_ns,
+    )
+
+
+def note_target(record: CallRecord, attempt: Attempt, target: Target, caller: Caller) -> None:
     """Where it goes."""
-    record.provider = target.upstream.name
+    record.provider = attempt.provider
     record.upstream_format = target.upstream_format
-    record.upstream_model = target.model
-    record.upstream_url = credentials.recordable_url(target.origin + target.path)
-    record.route = route
+    record.upstream_model = attempt.upstream_model
+    record.upstream_url = attempt.url
+    record.route = attempt.route
     key = caller.provider_key if target.passes_credentials else target.key
     record.key_fingerprint = credentials.fingerprint(key) if key else None
 
@@ -140,11 +151,8 @@ def note_attempt(record: CallRecord, attempt: Attempt) -> None:
     record.response_headers = []
 
 
-def note_response(
-    record: CallRecord, attempt: Attempt, clock: Clock, exchange: Exchange, response: httpx.Response
-) -> None:
+def note_response(record: CallRecord, clock: Clock, exchange: Exchange, response: httpx.Response) -> None:
     """What its headers and their time say."""
-    attempt.status_code = response.status_code
     record.response_headers = credentials.recordable_headers(response.headers.raw)
     record.upstream_start_ns = clock.at(exchange.send_start)
     record.upstream_sent_ns = clock.at(exchange.sent)

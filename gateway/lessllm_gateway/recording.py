@@ -32,7 +32,7 @@ class Recording:
         self._budget = budget
         self._root = settings.logging.spool_dir or Path(f"{settings.logging.db_path}.spool")
         self._keeper = _keeper(self.outbox, self._root, settings.logging)
-        own = Stream(self.outbox, _nothing, _ignored)
+        own = Stream(self.outbox)
         if self._keeper is not None:
             own = Stream(self.outbox, self._keeper.read, self._keeper.committed)
         self.delivery = Delivery(own, settings.collector.endpoint)
@@ -77,12 +77,3 @@ async def forever(work: Callable[[], Awaitable[None]]) -> None:
             DELIVERY_FAILURES.inc()
             log.exception("delivering records failed, and begins anew")
         await asyncio.sleep(RESTART_AFTER_S)
-
-
-def _nothing(first_seq: int, last_seq: int) -> list[bytes]:
-    del first_seq, last_seq
-    return []
-
-
-def _ignored(seq: int) -> None:
-    del seq

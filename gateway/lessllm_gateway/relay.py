@@ -31,13 +31,20 @@ class Relay:
     """Passes one answer on."""
 
     def __init__(
-        self, record: CallRecord, clock: Clock, send: Send, idle_s: float, tape: Tape, lease: Lease
+        self,
+        record: CallRecord,
+        clock: Clock,
+        send: Send,
+        idle_s: float,
+        new_tape: Callable[[], Tape],
+        lease: Lease,
     ) -> None:
         self._record = record
         self._clock = clock
         self._send = send
         self._idle_s = idle_s
-        self._tape = tape  # what the upstream says
+        self._new_tape = new_tape
+        self._tape: Tape | None = None  # what the upstream says, if it is asked
         self._client_tape: Tape | None = None  # what the client gets, if that is something else
         self._lease = lease  # for an answer that is held until it is whole
         self._is_event_stream = False
@@ -45,15 +52,16 @@ class Relay:
         self.finished = False  # … and the last byte
         self.is_sending = False  # waiting for the client, not for the upstream
 
-    def begin(self, tape: Tape) -> None:
-        """An answer is awaited. One that broke off before is not part of it."""
-        self._tape.finish()
-        self._tape = tape
-        self._record.read_ns, self._record.read_bytes = [], []
+    def await_answer(self, *, translated: bool) -> None:
+        """The upstream is asked. What it said before, when it broke off, is no part of its answer.
 
-    def keep_client_body(self, tape: Tape | None) -> None:
-        """What the client gets is not what the upstream said: record it too. None: it is the same."""
-        self._client_tape = tape
+        `translated`: what the client gets is not what the upstream says, and is recorded too.
+        """
+        if self._tape is not None:
+            self._tape.finish()
+        self._tape = self._new_tape()
+        self._client_tape = self._new_tape() if translated else None
+        self._record.read_ns, self._record.read_bytes = [], []
 
     async def answer(self, response: httpx.Response, transform: Transform | None, timing: bytes) -> None:
         """The upstream's answer as it comes. Raises httpx's exceptions, TimeoutError and Rejection."""
@@ -101,14 +109,15 @@ class Relay:
         ]
         await self._whole(status, raw, body)
 
-    async def own(self, status: int, body: bytes) -> None:
-        """An answer of ours, as JSON."""
-        await self._whole(status, [(b"x-lessllm-request-id", self._record.request_id.encode())], body)
+    async def answer_ourselves(self, body: bytes) -> None:
+        """An answer that no upstream was asked for, as JSON; it is recorded as what the client got."""
+        self._client_tape = self._new_tape()
+        await self._own(200, body)
 
     async def fail(self, status: int, body: bytes, event_name: bytes) -> None:
         """An error of ours: an answer, or what can still be said in one that has begun."""
         if not self.started:
-            await self.own(status, body)
+            await self._own(status, body)
         elif self._is_event_stream and not self.finished:
             # A client that reads nothing gets nothing, and that is no error of ours.
             with contextlib.suppress(TimeoutError):
@@ -118,13 +127,16 @@ class Relay:
 
     def finish(self) -> None:
         """Put what was taped into the record."""
-        self._record.response_body_bytes = self._tape.size_bytes
-        self._record.response_body = self._tape.finish()
+        if self._tape is not None:
+            self._record.response_body_bytes = self._tape.size_bytes
+            self._record.response_body = self._tape.finish()
         if self._client_tape is not None:
             self._record.client_response_body = self._client_tape.finish()
 
     async def _read(self, response: httpx.Response, take: Callable[[bytes], Awaitable[None]]) -> None:
         """Hand over the answer's bytes as they come off the network, within the idle limit."""
+        tape = self._tape
+        assert tape is not None  # noqa: S101 - the upstream was asked
         loop = asyncio.get_running_loop()
         chunks = aiter(response.stream)  # type: ignore[arg-type]  # httpx types it as sync or async
         try:
@@ -136,7 +148,7 @@ class Relay:
                         break
                     limit.reschedule(None)
                     self._mark(len(chunk))
-                    self._tape.add(chunk)
+                    tape.add(chunk)
                     await take(chunk)
         finally:
             self._record.upstream_end_ns = self._clock.now()
@@ -148,6 +160,9 @@ class Relay:
             record.read_bytes.append(size_bytes)
         else:
             record.read_bytes[-1] += size_bytes
+
+    async def _own(self, status: int, body: bytes) -> None:
+        await self._whole(status, [(b"x-lessllm-request-id", self._record.request_id.encode())], body)
 
     async def _whole(self, status: int, raw: RawHeaders, body: bytes) -> None:
         length = (b"content-length", b"%d" % len(body))

@@ -1,5 +1,8 @@
 """A writer over a database of its own, and records of any age to put into it."""
 
+import contextlib
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 from lessllm_collector.inbox import Batch, Inbox
@@ -44,11 +47,11 @@ class Running:
         self.path = path
         self.store = Store(path, sections.Query())
         self.inbox = Inbox()
-        switches = Switches(debug_mode=False, enable_cache_analysis=True)
-        self.committed = []
-        acknowledge = lambda gateway_id, last: self.committed.append(last)  # noqa: ARG005, E731
+        self.switches = Switches(debug_mode=False, enable_cache_analysis=True)
+        self.acks = []
+        acknowledge = lambda gateway_id, last: self.acks.append((gateway_id, last))  # noqa: E731
         self.writer = Writer(
-            self.store.cursor(), self.inbox, PRICES, switches, acknowledge, self.store.give_way, bodies
+            self.store.cursor(), self.inbox, PRICES, self.switches, acknowledge, self.store.give_way, bodies
         )
         self.writer.start()
         self._last = 0
@@ -69,3 +72,14 @@ class Running:
     async def close(self):
         await self.writer.stop()
         self.store.close()
+
+
+@contextlib.contextmanager
+def held(path):
+    """Another process has the database while the block runs. Gives its id."""
+    command = f"import duckdb; c = duckdb.connect({str(path)!r}); print('open', flush=True); input()"
+    holder = subprocess.Popen([sys.executable, "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with holder:
+        assert holder.stdout.readline() == b"open\n"
+        yield holder.pid
+        holder.stdin.close()

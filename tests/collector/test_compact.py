@@ -19,7 +19,7 @@ from lessllm_collector.retention import STEP_BYTES, STEP_ROWS, Step
 from lessllm_collector.store import Store, StoreError
 from lessllm_shared.config.sections import Query
 
-from .running import DAY, Running, record
+from .running import DAY, Running, held, record
 from .test_backup import content, names
 
 COMMAND = [sys.executable, "-m", "lessllm_collector.compact", "--config", "-"]
@@ -129,20 +129,8 @@ def test_nobody_can_write_into_what_is_being_replaced(path):
 
 
 def test_a_database_in_use_is_named_with_who_has_it(path):
-    holder = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            f"import duckdb; c = duckdb.connect({str(path)!r}); print('open', flush=True); input()",
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    with holder:
-        assert holder.stdout.readline() == b"open\n"
-        with pytest.raises(StoreError, match=f"in use by process {holder.pid}: stop it"):
-            compact(path, Query(), silent)
-        holder.stdin.close()
+    with held(path) as pid, pytest.raises(StoreError, match=f"in use by process {pid}: stop it"):
+        compact(path, Query(), silent)
 
 
 def test_without_room_nothing_is_written(path, monkeypatch):

@@ -1,14 +1,13 @@
 """Opening the file: tables, view, lock-down, and the words when it can't be opened."""
 
-import subprocess
-import sys
-
 import duckdb
 import pytest
 from lessllm_collector.migrations import migrate
 from lessllm_collector.schema import COLUMNS, STORED
 from lessllm_collector.store import Store, StoreError
 from lessllm_shared.config.sections import Query
+
+from .running import held
 
 
 @pytest.fixture
@@ -119,17 +118,5 @@ def test_a_folder_that_can_not_be_made_is_named(tmp_path):
 
 
 def test_a_database_in_use_names_the_process_that_has_it(path):
-    holder = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            f"import duckdb; c = duckdb.connect({str(path)!r}); print('open', flush=True); input()",
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    with holder:
-        assert holder.stdout.readline() == b"open\n"
-        with pytest.raises(StoreError, match=f"in use by process {holder.pid}: stop it"):
-            Store(path, Query())
-        holder.stdin.close()
+    with held(path) as pid, pytest.raises(StoreError, match=f"in use by process {pid}: stop it"):
+        Store(path, Query())

@@ -1,72 +1,28 @@
 """Records into rows: once each, whatever they hold and whatever the database does."""
 
 import time
+from datetime import timedelta
 
 import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lessllm_collector import rows
-from lessllm_collector.inbox import Batch, Inbox
-from lessllm_collector.interpret import Prices
+from lessllm_collector.inbox import Batch
 from lessllm_collector.reanalyze import STEP_ROWS, reanalyze
 from lessllm_collector.store import Store
-from lessllm_collector.switches import Switches
-from lessllm_collector.writer import Writer
-from lessllm_shared.config.sections import Price, Query
-from lessllm_shared.record import ApiFormat, CallRecord, EndReason, encode, new_request_id
+from lessllm_shared.config.sections import Query
+from lessllm_shared.record import encode
 
-ANSWER = b'{"model":"m","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":2,"total_tokens":12}}'
-PRICES = Prices({"m": Price(input_usd_per_mtok=1, output_usd_per_mtok=1)})
+from .running import PRICES, Running, record
 
 
 def _record(**fields):
-    known = {
-        "request_id": new_request_id(),
-        "t0_unix_ns": 1_790_000_000_000_000_000,
-        "end_reason": EndReason.COMPLETE,
-        "api_format": ApiFormat.CHAT,
-        "upstream_format": ApiFormat.CHAT,
-        "model": "m",
-        "upstream_model": "m",
-        "provider": "local",
-        "status_code": 200,
-        "request_body": b"{}",
-        "request_body_bytes": 2,
-        "response_headers": [("content-type", "application/json")],
-        "response_body": ANSWER,
-        "response_body_bytes": len(ANSWER),
-        "end_ns": 1_000_000,
-    }
-    return CallRecord(**{**known, **fields})
+    return record(timedelta(0), **fields)
 
 
 def _batch(first, *records, gateway_id="g"):
     return Batch(gateway_id, first, first + len(records) - 1, [encode(record) for record in records])
-
-
-class Running:
-    """A writer over a database of its own."""
-
-    def __init__(self, path):
-        self.acks = []
-        self.store = Store(path, Query())
-        self.inbox = Inbox()
-        self.switches = Switches(debug_mode=False, enable_cache_analysis=True)
-        acknowledge = lambda gateway_id, last: self.acks.append((gateway_id, last))  # noqa: E731
-        self.writer = Writer(
-            self.store.cursor(), self.inbox, PRICES, self.switches, acknowledge, self.store.give_way
-        )
-        self.writer.start()
-
-    async def ask(self, sql):
-        """After everything that was put in before."""
-        table = await self.writer.run(lambda connection: connection.execute(sql).to_arrow_table())
-        return [tuple(row.values()) for row in table.to_pylist()]
-
-    async def close(self):
-        await self.writer.stop()
-        self.store.close()
 
 
 @pytest.fixture

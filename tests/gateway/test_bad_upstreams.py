@@ -316,6 +316,7 @@ async def test_a_client_that_stops_reading_is_left_after_a_while(gateway, upstre
     writer.write(head + b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
     record = await records.one()
     assert (record.end_reason, record.error_code) == (EndReason.CLIENT_CANCELLED, "client_stalled")
+    assert record.client_blocked_ns > record.upstream_end_ns / 2  # the time is the client's
     writer.close()
 
 

@@ -35,7 +35,7 @@ async def delivering():
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(port: int) -> Delivery:
-            stream = Stream(Outbox("g1", Budget(1_000_000)), lambda *_: [], lambda _: None)
+            stream = Stream(Outbox("g1", Budget(1_000_000)))
             delivery = Delivery(stream, f"tcp://127.0.0.1:{port}")
             task = asyncio.create_task(forever(delivery.run))
 
