@@ -108,15 +108,11 @@ class Outbound:
 
     def place(self, upstream: Upstream, origin: str, hop: Hop | None) -> Place:
         """Where the way by that hop leads, and with which certificates."""
-        to = parse_origin(origin)
         certificates = self._http2_certificates if upstream.http2 else self._certificates
-        hop_tls = None
+        to, hop_tls = parse_origin(origin), None
         if hop is not None and hop.kind is Kind.HTTPS:
             hop_tls = self._certificates.context(upstream.proxy.tls if upstream.proxy else Tls())
-        if not to.is_tls:
-            is_forwarded = hop is not None and hop.speaks_http
-            return Place(hop, None if is_forwarded else to, hop_tls=hop_tls)
-        return Place(hop, to, certificates.context(upstream.tls), hop_tls)
+        return Place.of(hop, to, certificates.context(upstream.tls) if to.is_tls else None, hop_tls)
 
     def policy(self, upstream: Upstream) -> Policy:
         """How often, and on whose budget, the upstream is asked again."""

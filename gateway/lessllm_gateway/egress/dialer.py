@@ -32,6 +32,16 @@ class Place:
     tls: ssl.SSLContext | None = None  # for an origin with TLS
     hop_tls: ssl.SSLContext | None = None  # for an https:// proxy
 
+    @classmethod
+    def of(
+        cls, hop: Hop | None, origin: Origin, tls: ssl.SSLContext | None, hop_tls: ssl.SSLContext | None
+    ) -> "Place":
+        """Where a way leads: a proxy that speaks HTTP forwards plain requests, all else is tunnelled."""
+        if not origin.is_tls:
+            is_forwarded = hop is not None and hop.speaks_http
+            return cls(hop, None if is_forwarded else origin, None, hop_tls)
+        return cls(hop, origin, tls, hop_tls)
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:

@@ -1,6 +1,7 @@
 """Calls by a transport, as the gateway makes them, and pools of which nothing may be left."""
 
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ import httpx
 from gateway.egress.servers import until
 from lessllm_gateway.egress.dialer import Dialer, Patience, Place
 from lessllm_gateway.egress.exchange import Exchange
+from lessllm_gateway.egress.hops import Hop, Kind, Origin
 from lessllm_gateway.egress.pool import Limits, Pool
 from lessllm_gateway.egress.transport import Transport
 
@@ -47,6 +49,11 @@ def request(
             "exchange": Exchange(),
         },
     )
+
+
+def place_of(hop: Hop | None, origin: Origin, trusting: ssl.SSLContext) -> Place:
+    """With the same trust in the upstream and in an https:// proxy."""
+    return Place.of(hop, origin, trusting, trusting if hop is not None and hop.kind is Kind.HTTPS else None)
 
 
 async def called(transport: httpx.AsyncBaseTransport, asked: httpx.Request | None = None) -> Called:

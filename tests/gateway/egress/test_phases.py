@@ -8,10 +8,10 @@ import contextlib
 import time
 
 import pytest
-from gateway.egress.calls import PATIENCE, pooled, request
+from gateway.egress.calls import PATIENCE, place_of, pooled, request
 from gateway.egress.servers import HOST, Proxy, Server, read_request, relay
 from lessllm_gateway.egress import tcp
-from lessllm_gateway.egress.dialer import Dialer, Place
+from lessllm_gateway.egress.dialer import Dialer
 from lessllm_gateway.egress.hops import Hop, Kind, Origin
 from lessllm_gateway.egress.pool import Limits
 
@@ -100,13 +100,7 @@ async def delayed(delay: Delay, kind: Kind | None, serving, trusting, *, tls: bo
             context = serving if kind is Kind.HTTPS else None
             way = await stack.enter_async_context(Server(delay.proxy(kind)).listening(context))
             hop = Hop(kind, HOST, way.port)
-        forwards = hop is not None and hop.speaks_http and not tls
-        place = Place(
-            hop,
-            None if forwards else Origin(tls, "localhost", end.port),
-            trusting if tls else None,
-            trusting if kind is Kind.HTTPS else None,
-        )
+        place = place_of(hop, Origin(tls, "localhost", end.port), trusting)
         dialer = Dialer(PATIENCE, delay.resolve)
         pool, transport = await stack.enter_async_context(pooled(place, Limits(1, 1, 60), dialer))
         yield pool, transport, f"http://localhost:{end.port}/"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-from gateway.egress.calls import LIMITS, PATIENCE, called, pooled, request
+from gateway.egress.calls import LIMITS, PATIENCE, called, place_of, pooled, request
 from gateway.egress.servers import (
     HELLO,
     HOST,
@@ -59,13 +59,7 @@ def way(serving, trusting):
                 context = serving if kind is Kind.HTTPS else None
                 server = await stack.enter_async_context(Server(proxy).listening(context))
                 hop = Hop(kind, HOST, server.port, credentials)
-            forwards = hop is not None and hop.speaks_http and not tls
-            place = Place(
-                hop,
-                None if forwards else Origin(tls, "localhost", end.port),
-                trusting if tls else None,
-                trusting if kind is Kind.HTTPS else None,
-            )
+            place = place_of(hop, Origin(tls, "localhost", end.port), trusting)
             yield Way(place, f"{'https' if tls else 'http'}://localhost:{end.port}/a", upstream, proxy)
 
     return leading
