@@ -16,6 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from lessllm_collector.api import create_api, install_errors
 from lessllm_collector.backup import Backups
+from lessllm_collector.entrance import Entrance
 from lessllm_collector.inbox import Inbox
 from lessllm_collector.interpret import Prices
 from lessllm_collector.ledger import Ledger
@@ -77,15 +78,15 @@ async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
             await task
 
 
-def create_app(settings: CollectorSettings, store: Store, records: zmq.asyncio.Socket) -> FastAPI:
-    """The collector as an ASGI app. It closes the database and the socket at its end."""
+def create_app(settings: CollectorSettings, store: Store, entrance: Entrance) -> FastAPI:
+    """The collector as an ASGI app. It closes the database and the entrance at its end."""
     switches = Switches.configured(settings.logging)
     prices = Prices(settings.prices)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with contextlib.closing(store), records.context, records:
-            intake = Intake(records, store, prices, switches, settings.logging)
+        with contextlib.closing(store), contextlib.closing(entrance):
+            intake = Intake(entrance.socket, store, prices, switches, settings.logging)
             async with intake.running():
                 app.state.writer = intake.writer
                 yield

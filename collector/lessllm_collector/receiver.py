@@ -7,7 +7,6 @@ queues fill, and records wait in the gateways. A frame that can't be read is cou
 import asyncio
 import logging
 
-import zmq
 import zmq.asyncio
 from lessllm_shared import wire
 
@@ -15,31 +14,7 @@ from lessllm_collector.inbox import Batch, Inbox
 from lessllm_collector.ledger import Ledger
 from lessllm_collector.metrics import FRAMES_REFUSED, RECORDS_LOST, RECORDS_REPEATED
 
-FRAMES_QUEUED = 8  # in ZeroMQ, a gateway: memory stays where it is bounded
-
 log = logging.getLogger(__name__)
-
-
-class ReceiverError(Exception):
-    """The endpoint can't be bound."""
-
-
-def bind(endpoint: str) -> zmq.asyncio.Socket:
-    """The socket that gateways connect to. Raises ReceiverError."""
-    socket = zmq.asyncio.Context().socket(zmq.ROUTER)
-    socket.setsockopt(zmq.RCVHWM, FRAMES_QUEUED)
-    socket.setsockopt(zmq.LINGER, 1000)  # for the last acknowledgements
-    socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_FRAME_BYTES)
-    try:
-        socket.bind(endpoint)
-    except zmq.ZMQError as error:
-        socket.close()
-        socket.context.term()
-        raise ReceiverError(
-            f"can't listen on {endpoint}: {zmq.strerror(error.errno or 0)};"
-            " set collector.endpoint to a free one"
-        ) from None
-    return socket
 
 
 class Receiver:

@@ -7,7 +7,7 @@ from lessllm_shared.config import CollectorSettings
 from lessllm_shared.service import end_on_signals, fail, listen, settings_from_arguments
 
 from lessllm_collector.app import create_app
-from lessllm_collector.receiver import ReceiverError, bind
+from lessllm_collector.entrance import Entrance, EntranceError
 from lessllm_collector.store import Store, StoreError
 
 _NAME = "collector"
@@ -22,11 +22,11 @@ def main() -> None:
     listener = listen(_NAME, settings.collector.host, settings.collector.port)
     try:
         store = Store(settings.logging.db_path, settings.collector.query)
-        records = bind(settings.collector.endpoint)
-    except (StoreError, ReceiverError) as error:
+        entrance = Entrance(settings.collector.endpoint)
+    except (StoreError, EntranceError) as error:
         fail(_NAME, str(error))
     config = uvicorn.Config(
-        create_app(settings, store, records),
+        create_app(settings, store, entrance),
         log_level="warning",
         access_log=False,
         server_header=False,

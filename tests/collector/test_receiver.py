@@ -6,9 +6,10 @@ import contextlib
 import pytest
 import zmq
 import zmq.asyncio
+from lessllm_collector.entrance import Entrance
 from lessllm_collector.inbox import Inbox
 from lessllm_collector.ledger import Ledger
-from lessllm_collector.receiver import Receiver, ReceiverError, bind
+from lessllm_collector.receiver import Receiver
 from lessllm_shared import wire
 from lessllm_shared.wire import Ack, Expect, Lost, Records
 
@@ -17,9 +18,9 @@ class Link:
     """A receiver, the writer's end of its inbox, and a gateway's socket."""
 
     def __init__(self, endpoint):
-        self.socket = bind(endpoint)
+        self.entrance = Entrance(endpoint)
         self.inbox = Inbox()
-        self.receiver = Receiver(self.socket, Ledger({"known": 10}), self.inbox)
+        self.receiver = Receiver(self.entrance.socket, Ledger({"known": 10}), self.inbox)
         self.context = zmq.asyncio.Context()
         self.gateway = self.context.socket(zmq.DEALER)
         self.gateway.setsockopt(zmq.LINGER, 0)
@@ -46,8 +47,7 @@ async def link(tmp_path):
         await running
     link.inbox.close()
     link.gateway.close()
-    link.socket.close()
-    link.socket.context.term()
+    link.entrance.close()
     link.context.term()
 
 
@@ -81,10 +81,3 @@ async def test_a_frame_that_can_not_be_read_changes_nothing(link, frame):
     await link.gateway.send(frame)
     await link.gateway.send_multipart([b"two", b"parts"])
     assert await link.ask(Records("known", 10, [b"j"])) == Ack("known", 10)
-
-
-async def test_an_address_that_is_taken_is_named_with_a_way_out():
-    with zmq.Context() as context, context.socket(zmq.ROUTER) as holder:
-        port = holder.bind_to_random_port("tcp://127.0.0.1")
-        with pytest.raises(ReceiverError, match=f"{port}: Address already in use; set collector.endpoint"):
-            bind(f"tcp://127.0.0.1:{port}")
