@@ -20,6 +20,7 @@ from lessllm_collector.entrance import Entrance
 from lessllm_collector.inbox import Inbox
 from lessllm_collector.interpret import Prices
 from lessllm_collector.ledger import Ledger
+from lessllm_collector.metrics import DATABASE_CACHED_BYTES
 from lessllm_collector.reanalyze import reanalyze
 from lessllm_collector.receiver import Receiver
 from lessllm_collector.retention import Retention
@@ -85,6 +86,7 @@ def create_app(settings: CollectorSettings, store: Store, entrance: Entrance) ->
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        DATABASE_CACHED_BYTES.set_function(store.cached_bytes)
         with contextlib.closing(store), contextlib.closing(entrance):
             intake = Intake(entrance.socket, store, prices, switches, settings.logging)
             async with intake.running():

@@ -46,6 +46,11 @@ RETENTION_RUN = Gauge(
 )
 DATABASE_BYTES = Gauge("lessllm_collector_database_bytes", "Size of the database's file, log apart")
 DATABASE_FREE_BYTES = Gauge("lessllm_collector_database_free_bytes", "Of it, free for new calls")
+DATABASE_CACHED_BYTES = Gauge(
+    "lessllm_collector_database_cached_bytes",
+    "Of it, kept in memory by DuckDB since it was written or read: up to collector.query.memory_limit, and"
+    " given up when something else needs the room",
+)
 INBOX_BYTES = Gauge("lessllm_collector_inbox_bytes", "Records received and not committed yet")
 
 

@@ -6,6 +6,7 @@ access is off and the configuration locked for every cursor: no SQL reaches a fi
 
 import glob
 import logging
+import math
 import os
 import secrets
 import threading
@@ -62,6 +63,15 @@ class Store:
         """Of the file, its log apart."""
         return os.fstat(self._file.fileno()).st_size
 
+    def cached_bytes(self) -> float:
+        """Of the file, what DuckDB keeps in memory: what it has written and read, while there is room."""
+        try:
+            with self._database.cursor() as connection:
+                found = connection.execute(_CACHED).fetchone()
+        except duckdb.Error:
+            return math.nan
+        return float(found[0]) if found else math.nan
+
     def file_bytes(self, start: int, size_bytes: int) -> bytes:
         """A part of the file as it is on the disk, from any thread."""
         return os.pread(self._file.fileno(), size_bytes, start)
@@ -76,6 +86,9 @@ class Store:
             )
         self._database.close()
         self._file.close()
+
+
+_CACHED = "SELECT coalesce(sum(memory_usage_bytes), 0) FROM duckdb_memory() WHERE tag = 'BASE_TABLE'"
 
 
 def log_of(path: Path) -> Path:

@@ -1,5 +1,7 @@
 """Opening the file: tables, view, lock-down, and the words when it can't be opened."""
 
+import math
+
 import duckdb
 import pytest
 from lessllm_collector.migrations import migrate
@@ -120,3 +122,15 @@ def test_a_folder_that_can_not_be_made_is_named(tmp_path):
 def test_a_database_in_use_names_the_process_that_has_it(path):
     with held(path) as pid, pytest.raises(StoreError, match=f"in use by process {pid}: stop it"):
         Store(path, Query())
+
+
+def test_what_the_database_keeps_of_its_file_in_memory_is_counted(path):
+    before = Store(path, Query())
+    before.cursor().execute("CREATE TABLE internal.much AS SELECT random() AS x FROM range(1_000_000)")
+    before.close()
+    store = Store(path, Query())
+    unread = store.cached_bytes()
+    store.cursor().execute("SELECT sum(x) FROM internal.much").fetchall()
+    assert store.cached_bytes() - unread > 7_000_000  # a million doubles, as they are on the disk
+    store.close()
+    assert math.isnan(store.cached_bytes())
