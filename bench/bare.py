@@ -20,7 +20,7 @@ async def client(url: str, tls: ssl.SSLContext | None) -> AsyncIterator[Callable
     origin = parse_origin(url)
     idle: list[_Connection] = []
     lines = [b"%b: %b" % header for header in traffic.REQUEST_HEADERS]
-    after_target = b"\r\n".join((b" HTTP/1.1", *lines, b"", traffic.REQUEST_BODY))
+    after_target = b"\r\n".join((b" HTTP/1.1", *lines, b"", b""))
 
     async def call(target: bytes) -> int:
         if idle:
@@ -28,7 +28,9 @@ async def client(url: str, tls: ssl.SSLContext | None) -> AsyncIterator[Callable
         else:
             loop = asyncio.get_running_loop()
             _, connection = await loop.create_connection(_Connection, origin.host, origin.port, ssl=tls)
-        reads = await connection.exchange(b"POST %b%b" % (target, after_target))
+        reads = await connection.exchange(
+            b"POST %b%b%b" % (target, after_target, traffic.request_body(target))
+        )
         idle.append(connection)
         if not reads[0].startswith(b"HTTP/1.1 200 "):
             raise ValueError(f"not the answer: {reads[0]!r}")

@@ -67,7 +67,7 @@ async def of_httpx(url: str, tls: ssl.SSLContext | None) -> AsyncIterator[Call]:
 async def _over_httpx(
     transport: httpx.AsyncBaseTransport, url: httpx.URL, target: bytes, extensions: dict[str, object]
 ) -> int:
-    stream = httpx.ByteStream(traffic.REQUEST_BODY)
+    stream = httpx.ByteStream(traffic.request_body(target))
     request = httpx.Request(
         "POST", url, headers=traffic.REQUEST_HEADERS, stream=stream, extensions=extensions
     )
@@ -94,7 +94,7 @@ async def of_aiohttp(url: str, tls: ssl.SSLContext | None) -> AsyncIterator[Call
         async def call(target: bytes) -> int:
             chunks = size_bytes = 0
             address = url + target.decode()
-            async with session.post(address, data=traffic.REQUEST_BODY, headers=headers) as response:
+            async with session.post(address, data=traffic.request_body(target), headers=headers) as response:
                 async for chunk in response.content.iter_any():
                     chunks += 1
                     size_bytes += len(chunk)

@@ -1,7 +1,7 @@
 """CPU time of a process while calls are made: so many at a time, each followed by the next.
 
 A job enters, a sample leaves. What is measured is the process that makes the calls or, for nginx, the one
-that they go through.
+that they go through: its load comes from the upstream's process, which is awake anyway.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import traffic
+import upstream
 import uvloop
 from contenders import CONTENDERS, Call
 
@@ -52,6 +53,25 @@ def run(parent: Connection, core: int) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, suppress(EOFError):
         while True:
             parent.send(runner.run(sample(parent.recv())))
+
+
+def run_with_upstream(parent: Connection, core: int, pem_file: Path | None) -> None:
+    """Serve at a port, which the parent is told, and do the parent's jobs, until it ends this process."""
+    os.sched_setaffinity(0, {core})
+    tls = None
+    if pem_file is not None:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(pem_file)
+
+    async def serve() -> None:
+        server = await upstream.listen(lambda head, _: traffic.answer(head), tls, is_awake=True)
+        parent.send(upstream.port_of(server))
+        while True:
+            job = await asyncio.get_running_loop().run_in_executor(None, parent.recv)
+            parent.send(await sample(job))
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve())
 
 
 async def sample(job: Job) -> Sample:

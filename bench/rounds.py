@@ -21,7 +21,6 @@ import measuring
 import nginx
 import traffic
 import trustme
-import upstream
 from contenders import CONTENDERS
 from figures import Kind, Round
 from measuring import Job
@@ -72,7 +71,7 @@ def _start(stack: ExitStack, *, tls: bool) -> tuple[dict[str, _Contender], list[
     pem_file, ca_file = _certificate(folder) if tls else (None, None)
     cores = sorted(os.sched_getaffinity(0))
     upstream_core, measured_core = cores[0], cores[-1]
-    served = stack.enter_context(_child(upstream.run, upstream_core, pem_file))
+    served = stack.enter_context(_child(measuring.run_with_upstream, upstream_core, pem_file))
     url = f"{'https' if tls else 'http'}://127.0.0.1:{served.pipe.recv()}"
     pids = [served.pid]
     contenders = {}

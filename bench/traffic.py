@@ -1,30 +1,51 @@
 """What is asked and what is answered, as bytes, of the shape and size that LLM providers' have.
 
-A request ends with REQUEST_END and an answer with one of ANSWER_ENDS, nowhere else, so that the upstream and
-the bare client need no parser. Nothing here opens a connection.
+How the upstream is to answer is in the target's query. An answer ends with one of ANSWER_ENDS, and holds it
+nowhere else, so that the bare client needs no parser. Nothing here opens a connection.
 """
+
+from functools import lru_cache
+from urllib.parse import parse_qs, urlsplit
+
+from upstream import Answer
 
 CHAT_TARGET = b"/v1/chat/completions"
 STREAM_CHUNKS = 100
-REQUEST_END = b'"seed": 7}'
 ANSWER_ENDS = (b'"service_tier": "default"}', b"0\r\n\r\n")
 
-_PAUSE = b"?pause_s="
+
+def chat_target(after_s: float) -> bytes:
+    """Asks for an answer in one piece, after that time."""
+    return b"%b?after_s=%g" % (CHAT_TARGET, after_s)
 
 
 def stream_target(pause_s: float) -> bytes:
     """Asks for a stream that pauses before each chunk."""
-    return b"%b%b%g" % (CHAT_TARGET, _PAUSE, pause_s)
+    return b"%b?pause_s=%g" % (CHAT_TARGET, pause_s)
 
 
-def pause_s(target: bytes) -> float:
-    """Of the stream that is asked for; 0 for an answer in one piece."""
-    return float(target.partition(_PAUSE)[2] or 0)
+def request_body(target: bytes) -> bytes:
+    """What is posted to it. All are of one size."""
+    return _STREAM_REQUEST if _wishes(target)[1] else _CHAT_REQUEST
 
 
 def answer_bytes(target: bytes) -> int:
     """How long the answer's body is."""
-    return len(STREAM_BODY) if pause_s(target) else len(_CHAT_BODY)
+    return sum(map(len, _EVENTS)) if _wishes(target)[1] else len(_CHAT_BODY)
+
+
+@lru_cache
+def answer(head: bytes) -> Answer:
+    """What the upstream writes for a request with this head."""
+    after_s, pause_s = _wishes(head.split(b" ", 2)[1])
+    return Answer(_STREAM if pause_s else _CHAT, after_s, pause_s)
+
+
+@lru_cache
+def _wishes(target: bytes) -> tuple[float, float]:
+    """`after_s` and `pause_s`."""
+    query = parse_qs(urlsplit(target.decode()).query)
+    return float(query.get("after_s", ["0"])[0]), float(query.get("pause_s", ["0"])[0])
 
 
 def _filled(template: bytes, size_bytes: int) -> bytes:
@@ -32,9 +53,16 @@ def _filled(template: bytes, size_bytes: int) -> bytes:
     return template % (b"lorem ipsum " * size_bytes)[: size_bytes - len(template % b"")]
 
 
-REQUEST_BODY = _filled(
-    b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "%b"}], ' + REQUEST_END, 4096
-)
+def _request(options: bytes) -> bytes:
+    return _filled(
+        b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "%b"}], ' + options + b'"seed": 7}',
+        4096,
+    )
+
+
+_CHAT_REQUEST = _request(b"")
+# A client that asks for the usage itself: the gateway has nothing to add.
+_STREAM_REQUEST = _request(b'"stream": true, "stream_options": {"include_usage": true}, ')
 REQUEST_HEADERS = [
     (b"host", b"api.llm.test"),
     (b"accept", b"application/json"),
@@ -49,7 +77,7 @@ REQUEST_HEADERS = [
     (b"x-stainless-package-version", b"3.54.0"),
     (b"x-stainless-retry-count", b"0"),
     (b"x-stainless-runtime", b"CPython"),
-    (b"content-length", b"%d" % len(REQUEST_BODY)),
+    (b"content-length", b"%d" % len(_CHAT_REQUEST)),
 ]
 
 _ANSWER_HEAD = b"""HTTP/1.1 200 OK
@@ -73,20 +101,29 @@ server: bench
 
 """.replace(b"\n", b"\r\n")
 
+_USAGE = b'"usage": {"prompt_tokens": 900, "completion_tokens": 400, "total_tokens": 1300}'
 _CHAT_BODY = _filled(
-    b'{"id": "chatcmpl-0", "object": "chat.completion", "choices": [{"index": 0, "message": {"role":'
-    b' "assistant", "content": "%b"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 900,'
-    b' "completion_tokens": 400, "total_tokens": 1300}, ' + ANSWER_ENDS[0],
+    b'{"id": "chatcmpl-0", "object": "chat.completion", "model": "gpt-4o", "choices": [{"index": 0,'
+    b' "message": {"role": "assistant", "content": "%b"}, "finish_reason": "stop"}], '
+    + _USAGE
+    + b", "
+    + ANSWER_ENDS[0],
     2048,
 )
+_EVENT_START = (
+    b'data: {"id": "chatcmpl-0", "object": "chat.completion.chunk", "model": "gpt-4o", "choices": ['
+)
 _EVENT = _filled(
-    b'data: {"id": "chatcmpl-0", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta":'
-    b' {"content": "%b"}, "finish_reason": null}]}\n\n',
+    _EVENT_START + b'{"index": 0, "delta": {"content": "%b"}, "finish_reason": null}]}\n\n',
     200,
 )
-STREAM_BODY = _EVENT * STREAM_CHUNKS
+_LAST_EVENT = _EVENT_START + b"], " + _USAGE + b"}\n\ndata: [DONE]\n\n"
+_EVENTS = (_EVENT,) * (STREAM_CHUNKS - 1) + (_LAST_EVENT,)
 
-CHAT = _ANSWER_HEAD % (b"application/json", b"content-length: %d" % len(_CHAT_BODY)) + _CHAT_BODY
-STREAM_HEAD = _ANSWER_HEAD % (b"text/event-stream; charset=utf-8", b"transfer-encoding: chunked")
-_CHUNK = b"%x\r\n%b\r\n" % (len(_EVENT), _EVENT)
-STREAM = (_CHUNK,) * (STREAM_CHUNKS - 1) + (_CHUNK + ANSWER_ENDS[1],)  # each a write of its own
+_CHAT = (_ANSWER_HEAD % (b"application/json", b"content-length: %d" % len(_CHAT_BODY)) + _CHAT_BODY,)
+_CHUNKS = tuple(b"%x\r\n%b\r\n" % (len(event), event) for event in _EVENTS)
+_STREAM = (
+    _ANSWER_HEAD % (b"text/event-stream; charset=utf-8", b"transfer-encoding: chunked"),
+    *_CHUNKS[:-1],
+    _CHUNKS[-1] + b"0\r\n\r\n",  # with the stream's end
+)
