@@ -24,7 +24,7 @@ def test_it_loads_as_it_stands(settings):
 
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_it_loads_with_what_is_commented_out(settings):
-    environ = dict.fromkeys(re.findall(r"\$\{(\w+)", _uncommented()), "x")
+    environ = dict.fromkeys(re.findall(r"\$\{(\w+)", _uncommented()), "x" * 40)
     load(settings, yaml.safe_load(_uncommented()), environ)
 
 

@@ -1,7 +1,6 @@
 """`lessllm server`: both services in the foreground, until Ctrl-C."""
 
 import asyncio
-import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import click
 import httpx
+from lessllm_shared.addresses import is_loopback
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -92,18 +92,11 @@ def _shortened(names: list[str]) -> str:
 
 def _warnings(plan: Plan) -> Iterable[str]:
     host = plan.overrides.host or plan.gateway.gateway.host
-    if not plan.gateway.auth.keys and not _is_loopback(host):
+    if not plan.gateway.auth.keys and not is_loopback(host):
         yield (
             f"the gateway listens on {host} and asks for no key: whoever reaches it uses your providers'"
             " keys. Set auth.keys."
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _short(path: Path) -> str:

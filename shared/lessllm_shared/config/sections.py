@@ -3,14 +3,12 @@
 A section holds only what works: a key that is not here is refused by name.
 """
 
-import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -19,27 +17,10 @@ from pydantic import (
     model_validator,
 )
 
+from lessllm_shared.config.values import CurveKey, Duration, HttpUrl, Port, Seconds, Secret, UsdPerMtok
 from lessllm_shared.providers import WireFormat
 
-Seconds = Annotated[float, Field(gt=0)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
-Secret = Annotated[SecretStr, Field(min_length=1)]
 _SOCKS = ("socks", "socks4", "socks4a", "socks5", "socks5h")
-UsdPerMtok = Annotated[float, Field(ge=0)]
-
-
-def _duration(value: object) -> object:
-    if value is None or value == "forever" or isinstance(value, timedelta):
-        return None if value == "forever" else value
-    found = re.fullmatch(r"(\d{1,4})\s?([smhdw])", value) if isinstance(value, str) else None
-    if found is None or not int(found[1]):
-        raise ValueError("must be like 30d, 12h or 2w (also s and m), or forever")
-    return timedelta(seconds=int(found[1]) * _UNITS_S[found[2]])
-
-
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-Duration = Annotated[timedelta | None, BeforeValidator(_duration)]  # None: forever
 
 
 class Section(BaseModel):
@@ -194,12 +175,23 @@ class Query(Section):
     threads: Annotated[int, Field(ge=1)] = 2
 
 
+class Curve(Section):
+    """Keys for what gateways send to the collector. Each side needs its secret and the other's public key."""
+
+    collector_public_key: CurveKey | None = None
+    collector_secret_key: CurveKey | None = None
+    gateway_public_key: CurveKey | None = None  # all gateways have the same pair
+    gateway_secret_key: CurveKey | None = None
+
+
 class Collector(Section):
     """The collector: where it listens, and where gateways find it."""
 
     host: str = "127.0.0.1"
     port: Port = 8001
     endpoint: str = "tcp://127.0.0.1:5555"
+    curve: Curve = Curve()
+    allow_plaintext: bool = False  # beyond this machine, where there are no keys
     allowed_hosts: tuple[str, ...] = ()
     api_key: Secret | None = None
     query: Query = Query()

@@ -1,0 +1,43 @@
+"""The kinds of values in lessllm.yaml, and how they are written. A mistake is said without the value."""
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
+
+Seconds = Annotated[float, Field(gt=0)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
+Secret = Annotated[SecretStr, Field(min_length=1)]
+UsdPerMtok = Annotated[float, Field(ge=0)]
+
+
+def _duration(value: object) -> object:
+    if value is None or value == "forever" or isinstance(value, timedelta):
+        return None if value == "forever" else value
+    found = re.fullmatch(r"(\d{1,4})\s?([smhdw])", value) if isinstance(value, str) else None
+    if found is None or not int(found[1]):
+        raise ValueError("must be like 30d, 12h or 2w (also s and m), or forever")
+    return timedelta(seconds=int(found[1]) * _UNITS_S[found[2]])
+
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+Duration = Annotated[timedelta | None, BeforeValidator(_duration)]  # None: forever
+
+
+def _curve_key(value: SecretStr) -> SecretStr:
+    key = value.get_secret_value().strip("'\"")  # env files of `docker run` and kubectl keep the quotes
+    fives = [key[at : at + 5] for at in range(0, len(key), 5)]
+    if len(key) != 40 or not set(key) <= set(_Z85) or not all(_number(five) < 2**32 for five in fives):
+        raise ValueError("must be a key of 40 characters as `lessllm keys` makes them")
+    return SecretStr(key)
+
+
+def _number(digits: str) -> int:
+    return sum(_Z85.index(digit) * 85**place for place, digit in enumerate(reversed(digits)))
+
+
+# ZeroMQ's RFC 32
+_Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+CurveKey = Annotated[SecretStr, AfterValidator(_curve_key)]
