@@ -89,7 +89,7 @@ def create_app(settings: CollectorSettings, store: Store, entrance: Entrance) ->
         DATABASE_CACHED_BYTES.set_function(store.cached_bytes)
         with contextlib.closing(store), contextlib.closing(entrance):
             intake = Intake(entrance.socket, store, prices, switches, settings.logging)
-            async with intake.running():
+            async with _meanwhile(entrance.run()), intake.running():
                 app.state.writer = intake.writer
                 yield
 

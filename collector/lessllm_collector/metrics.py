@@ -33,6 +33,12 @@ TOKENS = Histogram(
 )
 
 FRAMES_REFUSED = Counter("lessllm_collector_frames_refused_total", "Frames that can't be read", ["reason"])
+PEERS_REFUSED = Counter(
+    "lessllm_collector_peers_refused_total",
+    "Connections that were not let in: unknown_key (not the gateways'), wrong_keys (none, or for another"
+    " collector), broken_off (by the other side: it does not take this collector's keys, or it was a probe)",
+    ["reason"],
+)
 RECORDS_REPEATED = Counter("lessllm_collector_records_repeated_total", "Records that came again")
 RECORDS_LOST = Counter("lessllm_collector_records_lost_total", "Records that gateways declared lost")
 RECORDS_QUARANTINED = Counter("lessllm_collector_records_quarantined_total", "Records that can't be stored")

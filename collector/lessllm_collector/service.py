@@ -3,7 +3,8 @@
 import logging
 
 import uvicorn
-from lessllm_shared.config import CollectorSettings
+from lessllm_shared.config import CollectorSettings, ConfigError
+from lessllm_shared.curve import collector_keys
 from lessllm_shared.service import end_on_signals, fail, listen, settings_from_arguments
 
 from lessllm_collector.app import create_app
@@ -19,10 +20,14 @@ def main() -> None:
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     end_on_signals()
     settings = settings_from_arguments(CollectorSettings, name=_NAME, does=_DOES)
+    try:
+        keys = collector_keys(settings.collector)
+    except ConfigError as error:
+        fail(_NAME, f"configuration: {error}", exit_code=2)
     listener = listen(_NAME, settings.collector.host, settings.collector.port)
     try:
         store = Store(settings.logging.db_path, settings.collector.query)
-        entrance = Entrance(settings.collector.endpoint)
+        entrance = Entrance(settings.collector.endpoint, keys)
     except (StoreError, EntranceError) as error:
         fail(_NAME, str(error))
     config = uvicorn.Config(

@@ -15,7 +15,7 @@ from lessllm_shared.browser import BrowserGuard, Rules
 from lessllm_shared.config import GatewaySettings
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from lessllm_gateway.delivery import Delivery, check_endpoint
+from lessllm_gateway.delivery import Delivery
 from lessllm_gateway.intake import Message, Receive
 from lessllm_gateway.memory import Budget
 from lessllm_gateway.metrics import (
@@ -46,7 +46,6 @@ def create_app(settings: GatewaySettings) -> AsgiApp:
     outbound = Outbound(settings, os.environ)
     for upstream in router.upstreams.values():
         outbound.ways(upstream, upstream.base.origin)  # a proxy that can't be one is said at the start
-    check_endpoint(settings.collector.endpoint)
     records = Budget(settings.gateway.record_buffer_bytes)
     requests = Budget(max(REQUESTS_BYTES, 4 * settings.gateway.max_request_bytes))
     recording = Recording(settings, records)

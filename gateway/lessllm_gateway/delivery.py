@@ -11,31 +11,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import zmq
 import zmq.asyncio
 from lessllm_shared import wire
-from lessllm_shared.config import ConfigError
 
+from lessllm_gateway.link import Link
 from lessllm_gateway.metrics import COLLECTOR_ANSWERED_SECONDS, RECORDS_LOST
 from lessllm_gateway.outbox import OnDisk, Outbox
 
 FLUSH_INTERVAL_S = 0.02  # a record waits at most this long: batches cost less than single frames
 RESEND_AFTER_S = 2.0  # without an answer while frames are under way
-MAX_FRAMES_QUEUED = 8  # in ZeroMQ, so that memory stays in the outbox, where it is bounded
+RECONNECT_AFTER_S = 1.0  # where ZeroMQ does not do it
 
 log = logging.getLogger(__name__)
-
-
-def check_endpoint(endpoint: str) -> None:
-    """Raises ConfigError for what ZeroMQ can't connect to, whoever is there. No name is resolved."""
-    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
-        socket.setsockopt(zmq.LINGER, 0)
-        try:
-            socket.connect(endpoint)
-        except zmq.ZMQError:
-            raise ConfigError(
-                f"collector.endpoint: {endpoint!r} is no address; write tcp://host:port or ipc:///path"
-            ) from None
 
 
 @dataclass(slots=True, eq=False)
@@ -50,11 +37,11 @@ class Stream:
 
 
 class Delivery:
-    """Owns the socket. `run` until cancelled; `drain` before that, to see the last records committed."""
+    """Moves the records. `run` until cancelled; `drain` before that, to see the last records committed."""
 
-    def __init__(self, own: Stream, endpoint: str) -> None:
+    def __init__(self, own: Stream, link: Link) -> None:
         self._outbox = own.outbox
-        self._endpoint = endpoint
+        self._link = link
         self._streams = {own.outbox.gateway_id: own}
         self._asked: dict[str, asyncio.Future[int]] = {}
         self._offered = asyncio.Event()
@@ -67,10 +54,12 @@ class Delivery:
 
     async def run(self) -> None:
         """Deliver until cancelled. Whoever runs it begins anew if it fails."""
-        for stream in self._streams.values():
-            stream.outbox.rewind()
-        self._offered.set()
-        await self._connected()
+        while True:
+            for stream in self._streams.values():
+                stream.outbox.rewind()
+            self._offered.set()
+            await self._connected()
+            await asyncio.sleep(RECONNECT_AFTER_S)
 
     async def drain(self, deadline_s: float) -> bool:
         """Wait until all of our records of this moment are committed. False: the deadline passed first."""
@@ -106,15 +95,13 @@ class Delivery:
         del self._streams[stream.outbox.gateway_id]
 
     async def _connected(self) -> None:
-        with zmq.asyncio.Context() as context, context.socket(zmq.DEALER) as socket:
-            socket.setsockopt(zmq.SNDHWM, MAX_FRAMES_QUEUED)
-            socket.setsockopt(zmq.LINGER, 0)
-            socket.setsockopt(zmq.IMMEDIATE, 1)
-            socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_FRAME_BYTES)
-            socket.connect(self._endpoint)
+        """Deliver until a new connection is needed."""
+        with self._link.opened() as (socket, next_end):
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._send(socket))
-                tasks.create_task(self._listen(socket))
+                working = [tasks.create_task(work(socket)) for work in (self._send, self._listen)]
+                await self._link.failed(next_end)
+                for task in working:
+                    task.cancel()
 
     async def _send(self, socket: zmq.asyncio.Socket) -> None:
         while True:

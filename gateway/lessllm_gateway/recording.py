@@ -12,6 +12,7 @@ from lessllm_shared.config.sections import Logging
 
 from lessllm_gateway.delivery import Delivery, Stream
 from lessllm_gateway.handover import Handover
+from lessllm_gateway.link import Link
 from lessllm_gateway.memory import Budget
 from lessllm_gateway.metrics import DELIVERY_FAILURES
 from lessllm_gateway.outbox import Outbox
@@ -28,6 +29,8 @@ class Recording:
     """Of one gateway process."""
 
     def __init__(self, settings: GatewaySettings, budget: Budget) -> None:
+        """Raises ConfigError."""
+        link = Link(settings.collector)
         self.outbox = Outbox(secrets.token_hex(8), budget)
         self._budget = budget
         self._root = settings.logging.spool_dir or Path(f"{settings.logging.db_path}.spool")
@@ -35,7 +38,7 @@ class Recording:
         own = Stream(self.outbox)
         if self._keeper is not None:
             own = Stream(self.outbox, self._keeper.read, self._keeper.committed)
-        self.delivery = Delivery(own, settings.collector.endpoint)
+        self.delivery = Delivery(own, link)
         self.sink = Handover(self.delivery, self._keeper) if settings.logging.enabled else None
 
     @asynccontextmanager

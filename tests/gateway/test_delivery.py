@@ -6,20 +6,38 @@ import contextlib
 import pytest
 import zmq
 import zmq.asyncio
-from lessllm_gateway.delivery import Delivery, Stream, check_endpoint
+from e2e.processes import wait_for
+from lessllm_gateway.delivery import Delivery, Stream
+from lessllm_gateway.link import Link
 from lessllm_gateway.memory import Budget
 from lessllm_gateway.outbox import Outbox
 from lessllm_gateway.recording import forever
 from lessllm_shared import wire
-from lessllm_shared.config import ConfigError
+from lessllm_shared.config.sections import Collector, Curve
+from lessllm_shared.curve import Keys, collector_keys, make_keys
 from prometheus_client import REGISTRY
+from zmq.auth.thread import ThreadAuthenticator
+
+CURVE = make_keys()
+KEYS = collector_keys(Collector(curve=CURVE))
+OTHERS = make_keys()
+
+
+def text(key):
+    return key.get_secret_value().encode()
 
 
 @contextlib.asynccontextmanager
-async def router(port: int = 0):
+async def router(port: int = 0, keys: Keys | None = None):
     context = zmq.asyncio.Context()
     socket = context.socket(zmq.ROUTER)
     socket.setsockopt(zmq.LINGER, 0)
+    doorman = ThreadAuthenticator(zmq.Context(context))
+    if keys is not None:
+        doorman.start()
+        doorman.configure_curve_callback(credentials_provider=Known(keys.peer))
+        socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
+        socket.setsockopt(zmq.CURVE_SERVER, 1)
     bound = (
         socket.bind_to_random_port("tcp://127.0.0.1") if not port else socket.bind(f"tcp://127.0.0.1:{port}")
     )
@@ -27,16 +45,23 @@ async def router(port: int = 0):
         yield socket, port or bound
     finally:
         socket.close()
+        doorman.stop()
         context.term()
+
+
+class Known:
+    def __init__(self, key: bytes) -> None:
+        self.callback = lambda _domain, other: other == key
 
 
 @pytest.fixture
 async def delivering():
     async with contextlib.AsyncExitStack() as stack:
 
-        async def start(port: int) -> Delivery:
+        async def start(port: int, curve: Curve | None = None) -> Delivery:
             stream = Stream(Outbox("g1", Budget(1_000_000)))
-            delivery = Delivery(stream, f"tcp://127.0.0.1:{port}")
+            link = Link(Collector(endpoint=f"tcp://127.0.0.1:{port}", curve=curve or Curve()))
+            delivery = Delivery(stream, link)
             task = asyncio.create_task(forever(delivery.run))
 
             async def stop() -> None:
@@ -147,12 +172,41 @@ async def test_a_defect_in_it_is_counted_and_delivery_goes_on(delivering, monkey
     assert "a defect" in caplog.text
 
 
-@pytest.mark.parametrize("endpoint", ["tcp://collector:5555", "tcp://[::1]:5555", "ipc:///tmp/records"])
-def test_an_endpoint_is_good_whether_or_not_anybody_is_there(endpoint):
-    check_endpoint(endpoint)
+async def test_with_keys_a_record_goes_to_the_collector_that_has_the_others(delivering):
+    async with router(keys=KEYS) as (socket, port):
+        delivery = await delivering(port, CURVE)
+        delivery.offer(b"one")
+        identity, frame = await receive(socket)
+        assert frame == wire.Records("g1", 1, [b"one"])
+        await socket.send_multipart([identity, wire.pack(wire.Ack("g1", 1))])
+        assert await delivery.drain(5)
 
 
-@pytest.mark.parametrize("endpoint", ["tcp://collector", "tcp://:x", "udp://collector:1", "collector:5555"])
-def test_an_endpoint_that_is_none_is_a_wrong_configuration(endpoint):
-    with pytest.raises(ConfigError, match=r"^collector\.endpoint: "):
-        check_endpoint(endpoint)
+@pytest.mark.parametrize(
+    ("curve", "first", "then", "why"),
+    [
+        (
+            CURVE,
+            Keys(KEYS.secret, peer=text(OTHERS.gateway_public_key)),
+            KEYS,
+            "does not know this gateway's key",
+        ),
+        (CURVE, Keys(text(OTHERS.collector_secret_key), KEYS.peer), KEYS, "it breaks the handshake off"),
+        (CURVE, None, KEYS, "don't agree on keys: it "),  # which side breaks off is chance
+        (Curve(), KEYS, None, "it wants some, and there are none here"),
+    ],
+    ids=["unknown key", "another collector's key", "a collector without keys", "a gateway without keys"],
+)
+async def test_with_wrong_keys_records_wait_and_it_is_said_once(delivering, caplog, curve, first, then, why):
+    caplog.set_level("INFO")
+    async with router(keys=first) as (socket, port):
+        delivery = await delivering(port, curve)
+        delivery.offer(b"one")
+        await asyncio.to_thread(wait_for, lambda: why in caplog.text, "wrong keys to be said")
+        assert not await socket.poll(1500)  # it is tried again meanwhile
+        assert not await delivery.drain(0)
+    assert caplog.text.count("don't agree on keys") == 1
+    async with router(port, then) as (socket, _):
+        assert (await receive(socket))[1] == wire.Records("g1", 1, [b"one"])
+    assert f"the collector at tcp://127.0.0.1:{port} and this gateway agree on keys now" in caplog.text
+    assert not any(key.get_secret_value() in caplog.text for key in CURVE.model_dump().values())

@@ -31,6 +31,7 @@ def run(document: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     [
         ("gateway: {prot: 1}", "gateway.prot: unknown key; did you mean port?"),
         ("models: {m: {provider: nowhere}}", "models.m.provider: 'nowhere' is not a provider"),
+        ("collector: {endpoint: 'tcp://collector:5555'}", "set the keys that `lessllm keys` makes, or"),
         ("[1, 2]", "must be a mapping of sections"),
         ("a: [", "line 1"),
         ("api_key: {${X}}", "missing its quotes?"),

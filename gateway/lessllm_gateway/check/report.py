@@ -13,7 +13,7 @@ from lessllm_shared.config import ConfigError, GatewaySettings
 
 from lessllm_gateway.check.probe import Probe, Tried
 from lessllm_gateway.check.verdict import Verdict
-from lessllm_gateway.delivery import check_endpoint
+from lessllm_gateway.link import Link
 from lessllm_gateway.outbound import Outbound, Way
 from lessllm_gateway.routing import Router
 from lessllm_gateway.upstreams import Upstream
@@ -49,7 +49,7 @@ class Check:
         """Raises ConfigError with all that keeps a gateway from starting, a line for each mistake."""
         problems: dict[str, None] = {}
         try:
-            check_endpoint(settings.collector.endpoint)
+            Link(settings.collector)
         except ConfigError as error:
             problems[str(error)] = None
         try:
