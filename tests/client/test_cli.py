@@ -11,7 +11,7 @@ from lessllm import __version__, cli
 
 COMMANDS = (
     *("demo", "server", "check", "stats", "calls", "show", "query", "export"),
-    *("backup", "compact", "reanalyze"),
+    *("backup", "compact", "keys", "reanalyze"),
 )
 
 

@@ -28,6 +28,7 @@ _COMMANDS = {
     "export": "Write recorded calls to a Parquet file.",
     "backup": "Copy the whole database while it is in use.",
     "compact": "Give the space of deleted calls back, while nothing runs.",
+    "keys": "Make keys for gateways and collector on different machines.",
     "reanalyze": "Work tokens, cost and times out again from the raw data.",
 }
 
