@@ -101,11 +101,12 @@ class Services:
         self.database = folder / "calls.duckdb"
         self._config = folder / "lessllm.yaml"
         self._ports = {"gateway": free_port(), "collector": free_port()}
+        self.records_port = free_port()  # where the collector takes them
         own = {
             "gateway": {"port": self._ports["gateway"]},
             "collector": {
                 "port": self._ports["collector"],
-                "endpoint": f"tcp://127.0.0.1:{free_port()}",
+                "endpoint": f"tcp://127.0.0.1:{self.records_port}",
             },
             "logging": {"db_path": str(self.database)},
         }
@@ -129,6 +130,12 @@ class Services:
             self._processes[name] = launch(name, command, self._ports[name], self.folder)
         for name in names:
             wait_until_ready(self._processes[name], "/readyz")
+
+    def configure(self, section: str, **settings: Any) -> None:
+        """Other settings, for what is started from now on."""
+        document = yaml.safe_load(self._config.read_text())
+        document[section].update(settings)
+        self._config.write_text(yaml.safe_dump(document))
 
     def flush(self) -> None:
         """Wait until every call so far is a row."""
