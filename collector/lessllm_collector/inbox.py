@@ -6,7 +6,9 @@ nothing and records wait in the gateways. A job is as small as its reference; th
 """
 
 import asyncio
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ import duckdb
 from lessllm_collector.metrics import INBOX_BYTES
 
 MAX_BYTES = 256 * 1024 * 1024
-COMMIT_BYTES = 32 * 1024 * 1024  # what is taken at once, unless a single frame is larger
+COMMIT_BYTES = 8 * 1024 * 1024  # what is taken at once, unless a single frame is larger: half a second's work
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Inbox:
         self._changed = threading.Condition()
         self._waiting: deque[Batch | Job] = deque()
         self._bytes = 0
-        self._closed = False
+        self._end_s: float | None = None  # by time.monotonic
         INBOX_BYTES.set_function(lambda: self._bytes)
 
     async def put(self, batch: Batch) -> None:
@@ -72,8 +74,8 @@ class Inbox:
     def take(self) -> list[Batch] | Job | None:
         """Blocks until there is something: batches for one commit, or one job. None: the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
-            if not self._waiting:
+            self._changed.wait_for(lambda: self._waiting or self._end_s is not None)
+            if not self._waiting or (self._end_s is not None and time.monotonic() > self._end_s):
                 return None
             first = self._waiting.popleft()
             if not isinstance(first, Batch):
@@ -93,10 +95,10 @@ class Inbox:
             self._bytes -= sum(batch.size_bytes for batch in batches)
         self._loop.call_soon_threadsafe(self._room.set)
 
-    def close(self) -> None:
-        """Nothing more comes: `take` gives what is here, then None."""
+    def close(self, within_s: float = math.inf) -> None:
+        """Nothing more comes: `take` gives what is here, for so long, then None."""
         with self._changed:
-            self._closed = True
+            self._end_s = time.monotonic() + within_s
             self._changed.notify()
 
     def _admit(self, batch: Batch) -> bool:

@@ -28,6 +28,7 @@ from lessllm_collector.store import first_line
 from lessllm_collector.switches import Switches
 
 RETRY_S = 1.0
+DRAIN_S = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +71,12 @@ class Writer:
         self._thread.start()
 
     async def stop(self) -> None:
-        """Commit what is in the inbox, then end. Commits that fail are not tried again."""
+        """Commit what is in the inbox, as far as time allows, then end: gateways still have the rest.
+
+        Commits that fail are not tried again.
+        """
         self._stopping.set()
-        self._inbox.close()
+        self._inbox.close(DRAIN_S)
         await asyncio.to_thread(self._thread.join)
 
     async def run(self, job: Callable[[duckdb.DuckDBPyConnection], Result]) -> Result:

@@ -5,6 +5,7 @@ configuration is wrong).
 """
 
 import argparse
+import atexit
 import os
 import signal
 import socket
@@ -50,6 +51,7 @@ def end_on_signals() -> None:
     uvicorn catches them while it runs, stops in order, and then lets them have their own effect. An exit
     that is raised in a callback of the interpreter's own gets lost: then the alarm ends the process.
     """
+    atexit.register(signal.alarm, 0)  # it was not lost, and nobody handles an alarm from here on
     signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
 
     def end(*_: object) -> None:

@@ -62,3 +62,10 @@ async def test_closed_it_gives_what_is_left_and_then_the_end():
     inbox.close()
     assert inbox.take() == [_batch(1, 1)]
     assert inbox.take() is None
+
+
+async def test_closed_for_a_time_it_keeps_what_is_left_after_that():
+    inbox = Inbox()
+    await inbox.put(_batch(1, 1))
+    inbox.close(within_s=-1)
+    assert inbox.take() is None
