@@ -28,6 +28,7 @@ from pydantic import SecretStr
 Document = Mapping[str, Any]
 Settings = type[GatewaySettings] | type[CollectorSettings]
 DEFAULT_FILE = Path("lessllm.yaml")
+STOP_S = 20.0  # beside what running calls are given
 SWITCHES = {"debug_mode", "enable_cache_analysis"}  # of `logging`: a running server can change them
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}  # noqa: S104 - only recognised
@@ -54,6 +55,7 @@ class Service:
     port: int
     document: bytes = field(repr=False)  # may hold keys
     environment: Mapping[str, str] = field(repr=False)
+    stop_s: float = STOP_S  # it may take so long
 
     @property
     def url(self) -> str:
@@ -113,6 +115,7 @@ class Plan:
             port,
             _sections(self.document, GatewaySettings),
             environment,
+            STOP_S + self.gateway.gateway.stop_s,
         )
         return (collector, gateway) if self.gateway.logging.enabled else (gateway,)
 

@@ -26,7 +26,6 @@ from lessllm.plan import Service
 Say = Callable[[str], None]
 
 _START_S = 60.0  # a collector may have migrations to do
-_STOP_S = 40.0  # the gateway gives running streams 30 s and its records 5 s
 _STOP_STARTING_S = 3.0  # a service that is not ready yet has nothing to drain
 _POLL_S = 0.05
 _STEADY_S = 60.0  # a service that ran this long is started again with the shortest pause
@@ -144,7 +143,7 @@ class _Child:
     async def stop(self) -> None:
         process = self._process
         if process is not None and process.returncode is None:
-            patience_s = _STOP_S if self._is_ready else _STOP_STARTING_S
+            patience_s = self._service.stop_s if self._is_ready else _STOP_STARTING_S
             process.terminate()
             try:
                 await asyncio.wait_for(process.wait(), patience_s)

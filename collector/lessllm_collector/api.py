@@ -43,7 +43,7 @@ def create_api(
     end_process: Callable[[str], object] = end_process,
 ) -> APIRouter:
     """The paths. `reanalyze` works calls out again and returns how many."""
-    watchdog = Watchdog(bounds(limits), end_process, store.give_way)
+    watchdog = Watchdog(bounds(limits), end_process, store.give_way, store.closing)
     users, reports = Readers(store, watchdog), Readers(store, watchdog, at_once=2)
 
     @asynccontextmanager

@@ -152,6 +152,8 @@ def _first(reader: pa.RecordBatchReader, max_rows: int) -> tuple[list[pa.RecordB
 
 def refusal(error: Exception, exceeded: str | None = None) -> Refusal:
     """What a failed statement becomes; `exceeded` as in Watch."""
+    if exceeded == "stopping":
+        return Refusal(503, "stopping", "the collector is stopping: ask again when it is back")
     if exceeded == "time":
         return Refusal(422, "query_timeout", "the query took longer than collector.query.timeout_s allows")
     if exceeded == "memory" or isinstance(error, duckdb.OutOfMemoryException):

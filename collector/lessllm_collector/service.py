@@ -1,6 +1,7 @@
 """The process `lessllm-collector`: configuration, the port, the database, the socket, uvicorn."""
 
 import logging
+from types import FrameType
 
 import uvicorn
 from lessllm_shared.config import CollectorSettings, ConfigError
@@ -13,6 +14,18 @@ from lessllm_collector.store import Store, StoreError
 
 _NAME = "collector"
 _DOES = "Interprets call records, keeps them in one DuckDB file and answers questions about them."
+
+
+class _Server(uvicorn.Server):
+    """It waits for the answers to what was asked: those that may take long are told to end."""
+
+    def __init__(self, config: uvicorn.Config, store: Store) -> None:
+        super().__init__(config)
+        self._store = store
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._store.closing.set()
+        super().handle_exit(sig, frame)
 
 
 def main() -> None:
@@ -38,4 +51,4 @@ def main() -> None:
         ws="none",
         timeout_graceful_shutdown=10,
     )
-    uvicorn.Server(config).run([listener])
+    _Server(config, store).run([listener])

@@ -40,6 +40,8 @@ class Store:
         self.path = path
         # Set by who writes when the database can't take a commit: queries share its memory, and end.
         self.give_way = threading.Event()
+        # Set when the process is to end: queries end at once.
+        self.closing = threading.Event()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = duckdb.connect(str(path), config=CONFIG)

@@ -24,7 +24,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 log = logging.getLogger(__name__)
 
-Limit = Literal["time", "memory"]
+Limit = Literal["time", "memory", "stopping"]
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,17 @@ class Watchdog:
     """Owns the thread, which starts with the first query. `end_process` must not return."""
 
     def __init__(
-        self, bounds: Bounds, end_process: Callable[[str], object], give_way: threading.Event
+        self,
+        bounds: Bounds,
+        end_process: Callable[[str], object],
+        give_way: threading.Event,
+        closing: threading.Event,
     ) -> None:
-        """When `give_way` is set, every query is interrupted and it is cleared."""
+        """When `give_way` is set, every query is interrupted and it is cleared. `closing` stays set."""
         self.end_process = end_process
         self._bounds = bounds
         self._give_way = give_way
+        self._closing = closing
         self._changed = threading.Condition()
         self._watched: list[Watch] = []
         self._thread: threading.Thread | None = None
@@ -107,6 +112,8 @@ class Watchdog:
                     watch.connection.interrupt()
 
     def _exceeded(self, watch: Watch, now: float, memory_bytes: int) -> Limit | None:
+        if self._closing.is_set():
+            return "stopping"
         growth_bytes = self._bounds.growth_bytes
         if growth_bytes is not None and memory_bytes - watch.began_bytes > growth_bytes:
             return "memory"

@@ -10,7 +10,6 @@ from lessllm_gateway.app import create_app
 from lessllm_gateway.protocol import BoundedProtocol
 
 KEEP_ALIVE_S = 75  # longer than clients and load balancers keep theirs, so that they close first
-STOP_S = 30
 
 _NAME = "gateway"
 _DOES = "Proxies and times LLM API calls, and hands their records to a collector."
@@ -34,7 +33,7 @@ def main() -> None:
         date_header=False,
         ws="none",
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=STOP_S,
+        timeout_graceful_shutdown=settings.gateway.stop_s,
     )
     with listen(_NAME, settings.gateway.host, settings.gateway.port) as listener:
         uvicorn.Server(config).run([listener])

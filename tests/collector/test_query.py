@@ -48,7 +48,11 @@ def readers(store, ended):
     def make(at_once=2, **limits):
         known = {"timeout_s": 20.0, "grace_s": 20.0}
         made.append(
-            Readers(store, Watchdog(Bounds(**{**known, **limits}), ended.append, store.give_way), at_once)
+            Readers(
+                store,
+                Watchdog(Bounds(**{**known, **limits}), ended.append, store.give_way, store.closing),
+                at_once,
+            )
         )
         return made[-1]
 
