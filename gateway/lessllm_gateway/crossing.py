@@ -6,7 +6,7 @@ assembled for the client.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
@@ -17,14 +17,17 @@ from lessllm_shared.streams import stream_reader
 from lessllm_shared.streams.reader import json_object
 
 from lessllm_gateway import transform
+from lessllm_gateway.credentials import RawHeaders
 from lessllm_gateway.errors import Rejection
 from lessllm_gateway.request import Asked
 from lessllm_gateway.routing import Target
 from lessllm_gateway.transform import Transform
-from lessllm_gateway.translate import chat_to_messages
+from lessllm_gateway.translate import TRANSLATIONS
+from lessllm_gateway.translate.translation import Wanted
 
 Convert = Callable[[bytes], tuple[int, bytes]]  # the upstream's whole body → status and body for the client
 
+DROPPED_HEADER = b"x-lessllm-dropped"  # names the request's fields that were left out
 _WITH_USAGE_OPTION = {ApiFormat.CHAT, ApiFormat.COMPLETIONS}
 
 
@@ -38,8 +41,9 @@ class Crossing:
     translated: bool = False  # what the client gets is not what the upstream said
     stream: Transform | None = None
     whole: Callable[[bytes, bool], bytes] | None = None  # the body, and whether it is an event stream
-    headers: tuple[tuple[bytes, bytes], ...] = ()  # that the upstream's format wants
+    headers: RawHeaders = field(default_factory=list)  # that the upstream's format wants
     error: Callable[[int, bytes], tuple[int, bytes]] | None = None  # for an upstream's error
+    answer_headers: Callable[[RawHeaders], RawHeaders] | None = None
 
     @property
     def reads_answer(self) -> bool:
@@ -105,25 +109,29 @@ def _measured(target: Target, asked: Asked, body: bytes) -> Crossing:
 def _translated(target: Target, asked: Asked, body: bytes) -> Crossing:
     streaming = asked.streaming or target.measured
 
+    wanted = Wanted(target.model, streaming, asked.includes_usage, target.drops_params)
+    translation = TRANSLATIONS[target.api_format, target.upstream.format](wanted)
+
     def whole(answer: bytes, is_stream: bool) -> bytes:
+        body = assemble(target.upstream_format, answer) if is_stream else answer
         try:
-            message = tolerant_json.loads(assemble(ApiFormat.MESSAGES, answer) if is_stream else answer)
-            return msgspec.json.encode(chat_to_messages.answer(message, target.model))
-        except (ValueError, TypeError, AttributeError):
-            raise _unusable("its answer is not a message as Anthropic documents it") from None
+            return msgspec.json.encode(translation.answer(tolerant_json.loads(body)))
+        except ValueError as error:
+            raise _unusable(f"its answer is {error}") from None
+
+    def answer_headers(raw: RawHeaders) -> RawHeaders:
+        dropped = ", ".join(wanted.dropped).encode("ascii", "replace")
+        return [*translation.answer_headers(raw), *([(DROPPED_HEADER, dropped)] if dropped else [])]
 
     return Crossing(
-        chat_to_messages.request(body, target.model, streaming=streaming),
+        translation.request(body),
         streaming=streaming,
         translated=True,
-        stream=(
-            chat_to_messages.AnswerStream(target.model, include_usage=asked.includes_usage)
-            if asked.streaming
-            else None
-        ),
+        stream=translation.stream() if asked.streaming else None,
         whole=None if asked.streaming else whole,
-        headers=chat_to_messages.HEADERS,
-        error=chat_to_messages.error,
+        headers=translation.headers,
+        error=translation.error,
+        answer_headers=answer_headers,
     )
 
 

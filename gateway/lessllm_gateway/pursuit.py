@@ -208,10 +208,13 @@ class Pursuit:
             response.headers.get("content-type", ""),
             response.headers.get("content-encoding", ""),
         )
+        raw = headers.to_client(response.headers.raw, self._record.request_id, timing)
+        if cross.answer_headers is not None:
+            raw = cross.answer_headers(raw)
         if convert is not None:
-            await self._relay.answer_whole(response, convert, timing)
+            await self._relay.answer_whole(response, raw, convert)
         else:
-            await self._relay.answer(response, transform, timing)
+            await self._relay.answer(response, raw, transform)
 
     def _time_left_s(self) -> float:
         return max(0.0, self._limits.total_s - self._clock.now() / 1e9)

@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 from lessllm_shared.record import CallRecord, EndReason
 
-from lessllm_gateway import headers
 from lessllm_gateway.clock import Clock
 from lessllm_gateway.credentials import RawHeaders
 from lessllm_gateway.crossing import Convert
@@ -63,9 +62,11 @@ class Relay:
         self._client_tape = self._new_tape() if translated else None
         self._record.read_ns, self._record.read_bytes = [], []
 
-    async def answer(self, response: httpx.Response, transform: Transform | None, timing: bytes) -> None:
-        """The upstream's answer as it comes. Raises httpx's exceptions, TimeoutError and Rejection."""
-        raw = headers.to_client(response.headers.raw, self._record.request_id, timing)
+    async def answer(self, response: httpx.Response, raw: RawHeaders, transform: Transform | None) -> None:
+        """The upstream's answer as it comes, under these headers.
+
+        Raises httpx's exceptions, TimeoutError and Rejection.
+        """
         if transform is not None:
             raw = [(name, value) for name, value in raw if name != b"content-length"]
         content_type = response.headers.get("content-type", "")
@@ -83,7 +84,7 @@ class Relay:
             await self._body(rest)
         await self._body(b"", more=False)
 
-    async def answer_whole(self, response: httpx.Response, convert: Convert, timing: bytes) -> None:
+    async def answer_whole(self, response: httpx.Response, raw: RawHeaders, convert: Convert) -> None:
         """The upstream's answer, converted when all of it is there. Raises as `answer`."""
         parts: list[bytes] = []
         size = 0
@@ -104,7 +105,7 @@ class Relay:
         status, body = convert(b"".join(parts))
         raw = [
             (name, value)
-            for name, value in headers.to_client(response.headers.raw, self._record.request_id, timing)
+            for name, value in raw
             if name not in {b"content-length", b"content-type", b"content-encoding"}
         ]
         await self._whole(status, raw, body)

@@ -16,6 +16,7 @@ from lessllm_shared.record import ApiFormat
 from lessllm_gateway.credentials import Caller
 from lessllm_gateway.errors import Rejection
 from lessllm_gateway.request import INTERPRETED, Asked, Endpoint
+from lessllm_gateway.translate import TRANSLATIONS
 from lessllm_gateway.upstreams import Upstream, resolve
 
 # Formats whose streams hold everything that the plain answer holds.
@@ -35,6 +36,7 @@ class Target:
     key: str | None  # the provider's, from configuration or environment
     passes_credentials: bool  # the client's own go on, as they came
     measured: bool  # a plain call that is streamed upstream, to measure it
+    drops_params: bool  # when formats cross: what can't be kept is left out
 
 
 class Router:
@@ -89,6 +91,7 @@ class Router:
                 and not asked.streaming
                 and self._measures(name, upstream)
             ),
+            drops_params=self._gateway.drop_params,
         )
 
     def _check_provider(self, key: str, name: str) -> None:
@@ -174,8 +177,9 @@ def _path(endpoint: Endpoint, upstream: Upstream) -> tuple[str, ApiFormat]:
         return endpoint.path, endpoint.api_format
     if upstream.format == "anthropic" and speaks_anthropic:
         return f"/v1{endpoint.path}", endpoint.api_format
-    if upstream.format == "anthropic" and endpoint.api_format is ApiFormat.CHAT:
-        return "/v1/messages", ApiFormat.MESSAGES
+    translation = TRANSLATIONS.get((endpoint.api_format, upstream.format))
+    if translation is not None:
+        return translation.upstream_path, translation.upstream_format
     raise Rejection(
         400,
         "format_not_supported",

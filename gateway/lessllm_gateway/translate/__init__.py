@@ -1,1 +1,11 @@
-"""One API format into another, sans I/O: a module for each direction."""
+"""One API format into another, sans I/O: a package for each direction."""
+
+from lessllm_shared.providers import WireFormat
+from lessllm_shared.record import ApiFormat
+
+from lessllm_gateway.translate.chat_to_messages import ChatToMessages
+from lessllm_gateway.translate.translation import Translation
+
+TRANSLATIONS: dict[tuple[ApiFormat, WireFormat], type[Translation]] = {
+    (ApiFormat.CHAT, "anthropic"): ChatToMessages,
+}

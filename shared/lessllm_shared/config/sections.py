@@ -161,6 +161,7 @@ class Gateway(Section):
     default_provider: str = "openai"
     max_request_bytes: Annotated[int, Field(ge=1024)] = 50 * 1024 * 1024
     measure_non_streaming: bool = True
+    drop_params: bool = False  # when formats cross: what can't be kept is left out, instead of refused
     stop_s: Annotated[int, Field(ge=1, le=3600)] = 20  # for calls under way; then 5 s more for their records
     record_buffer_bytes: Annotated[int, Field(ge=1024 * 1024)] = 256 * 1024 * 1024
 
