@@ -120,7 +120,7 @@ def _translated(target: Target, asked: Asked, body: bytes) -> Crossing:
             raise _unusable(f"its answer is {error}") from None
 
     def answer_headers(raw: RawHeaders) -> RawHeaders:
-        dropped = ", ".join(wanted.dropped).encode("ascii", "replace")
+        dropped = wanted.dropped_header()
         return [*translation.answer_headers(raw), *([(DROPPED_HEADER, dropped)] if dropped else [])]
 
     return Crossing(

@@ -141,7 +141,7 @@ class _Line:
             key=key,
             passes_credentials=False,
             measured=False,
-        drops_params=False,
+            drops_params=False,
         )
         raw = headers.to_upstream(asking, target, b"identity", 0)
         request = self._way.request("GET", target.path, raw, b"", self._limits, exchange)

@@ -4,6 +4,7 @@ One object translates one call, so that an answer may depend on what was asked. 
 bytes and JSON out, and no exception but `Rejection`.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -15,6 +16,12 @@ from lessllm_gateway.transform import Transform
 
 Json = dict[str, Any]
 
+MAX_NAME_CHARS = 100  # of a client's field, in a message or a header
+MAX_HEADER_CHARS = 1000
+_NOT_IN_HEADERS = re.compile(
+    r"[^\w.\[\]-]", re.ASCII
+)  # names of fields are the client's: they may hold line ends
+
 
 @dataclass(slots=True)
 class Wanted:
@@ -24,17 +31,23 @@ class Wanted:
     streaming: bool  # the upstream is asked for a stream, and maybe the client not
     includes_usage: bool  # the client of a chat stream wants the usage
     drops: bool  # what can't be kept is left out, instead of refused
-    dropped: list[str] = field(default_factory=list)  # names of what was left out
+    dropped: dict[str, None] = field(default_factory=dict)  # names of what was left out, in order
 
     def drop(self, name: str, why: str) -> None:
         """A field of the request has no counterpart. Raises Rejection unless such are dropped."""
         if not self.drops:
-            raise Rejection(
-                400,
-                "unsupported_parameter",
-                f"{name}: {why}; leave it out, or set gateway.drop_params to have it left out",
-            )
-        self.dropped.append(name)
+            remedy = "leave it out, or set gateway.drop_params to have it left out"
+            raise Rejection(400, "unsupported_parameter", f"{name[:MAX_NAME_CHARS]}: {why}; {remedy}")
+        self.leave_out(name)
+
+    def leave_out(self, name: str) -> None:
+        """A field without counterpart that changes nothing of what is answered: no reason to refuse."""
+        self.dropped[name[:MAX_NAME_CHARS]] = None
+
+    def dropped_header(self) -> bytes:
+        """The names of what was left out; empty: nothing was."""
+        names = ", ".join(_NOT_IN_HEADERS.sub("?", name) for name in self.dropped)
+        return names[:MAX_HEADER_CHARS].encode()
 
 
 class Translation(Protocol):
