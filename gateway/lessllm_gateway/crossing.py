@@ -108,8 +108,14 @@ def _measured(target: Target, asked: Asked, body: bytes) -> Crossing:
 
 def _translated(target: Target, asked: Asked, body: bytes) -> Crossing:
     streaming = asked.streaming or target.measured
-
-    wanted = Wanted(target.model, streaming, asked.includes_usage, target.drops_params)
+    wanted = Wanted(
+        target.model,
+        streaming,
+        asked.includes_usage,
+        target.drops_params,
+        target.upstream.chat,
+        target.upstream.stream_options,
+    )
     translation = TRANSLATIONS[target.api_format, target.upstream.format](wanted)
 
     def whole(answer: bytes, is_stream: bool) -> bytes:

@@ -148,6 +148,10 @@ class Pursuit:
     def _request(self, target: Target, way: Way, cross: Crossing, exchange: Exchange) -> httpx.Request:
         asking = self._asking
         query = asking.query if target.passes_credentials else without_key(asking.query)
+        if target.api_format is not target.upstream_format:
+            query = (
+                ""  # it means something to the client's API only, and Google's refuses what it does not know
+            )
         accepted = b"identity" if cross.reads_answer else asking.accept_encoding
         raw = headers.to_upstream(asking.headers, target, accepted, len(cross.body))
         return way.request(

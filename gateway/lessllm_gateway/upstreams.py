@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from lessllm_shared.config import ConfigError, GatewaySettings
 from lessllm_shared.config.sections import Provider, Proxy, Retries, Tls
-from lessllm_shared.providers import PRESETS, Preset, WireFormat
+from lessllm_shared.providers import PRESETS, ChatTraits, Preset, WireFormat
 
 _PROVIDER_NAME = re.compile(r"(?!v1$)[A-Za-z0-9._-]+")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -43,6 +43,7 @@ class Upstream:
     http2: bool
     retries: Retries
     stream_options: bool
+    chat: ChatTraits
     models: tuple[str, ...]
     aliases: Mapping[str, str]
 
@@ -97,6 +98,7 @@ def _upstream(
         http2=configured.http2,
         retries=configured.retries or settings.retries,
         stream_options=preset.stream_options if stream_options is None else stream_options,
+        chat=preset.chat,
         models=preset.models,
         aliases=preset.aliases,
     )

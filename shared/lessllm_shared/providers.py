@@ -9,6 +9,25 @@ import msgspec
 WireFormat = Literal["openai", "anthropic"]
 
 
+class ChatTraits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """In what a provider's chat completions differ from others'. The fields are explained in providers.toml.
+
+    Keys of maps are patterns of model names, the first that fits holds; what is not there is not sent.
+    """
+
+    limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    efforts: dict[str, tuple[str, ...]] = {}
+    thinking: dict[str, Literal["thinking", "enable_thinking"]] = {}
+    tools_without_effort: tuple[str, ...] = ()
+    reasoning: Literal["never", "kept", "always"] = "never"
+    thought_signatures: bool = False
+    tool_ids: str = ".{1,40}"
+    user: bool = True
+    top_k: bool = False
+    service_tier: bool = False
+    refuses_sampling: bool = False
+
+
 class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is known of a provider without configuration. The fields are explained in providers.toml."""
 
@@ -20,6 +39,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: tuple[str, ...] = ()
     aliases: dict[str, str] = {}
     stream_options: bool = True  # the provider takes stream_options.include_usage
+    chat: ChatTraits = ChatTraits()
     price_id: str | None = None
 
 

@@ -137,3 +137,10 @@ async def test_what_has_no_counterpart_is_refused_by_name(gateway, upstream, rec
     assert "logit_bias" in response.json()["error"]["message"]
     assert upstream.requests == []
     await records.one()
+
+
+async def test_a_query_means_something_to_the_clients_api_only(gateway, upstream, answer, claude):
+    upstream.answer = answer(EVENTS, content_type="text/event-stream")
+    client = await gateway(**claude)
+    await client.post("/v1/chat/completions?beta=true", json=CHAT, headers={"authorization": "Bearer k"})
+    assert upstream.requests[0].startswith(b"POST /v1/messages HTTP")

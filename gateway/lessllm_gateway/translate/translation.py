@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
+from lessllm_shared.providers import ChatTraits
 from lessllm_shared.record import ApiFormat
 
 from lessllm_gateway.credentials import RawHeaders
@@ -31,6 +32,8 @@ class Wanted:
     streaming: bool  # the upstream is asked for a stream, and maybe the client not
     includes_usage: bool  # the client of a chat stream wants the usage
     drops: bool  # what can't be kept is left out, instead of refused
+    chat: ChatTraits = field(default_factory=ChatTraits)  # of an upstream that speaks chat completions
+    takes_stream_options: bool = True  # likewise
     dropped: dict[str, None] = field(default_factory=dict)  # names of what was left out, in order
 
     def drop(self, name: str, why: str) -> None:
