@@ -10,6 +10,7 @@ from lessllm_shared.record import ApiFormat
 
 CHAT = Endpoint(ApiFormat.CHAT, "openai", None, "/chat/completions")
 MESSAGES = Endpoint(ApiFormat.MESSAGES, "anthropic", None, "/messages")
+RESPONSES = Endpoint(ApiFormat.RESPONSES, "openai", None, "/responses")
 FILES = Endpoint(ApiFormat.OTHER, "openai", None, "/files")
 ALL_KEYS = {f"{name}_API_KEY": f"sk-{name}" for name in ("OPENAI", "ANTHROPIC", "GEMINI", "DEEPSEEK")}
 CLIENT = Caller(None, "sk-client")
@@ -86,9 +87,48 @@ def test_a_server_on_this_machine_wants_no_key():
 
 def test_what_can_not_be_translated_is_refused_by_name():
     with pytest.raises(Rejection) as caught:
-        route("gpt-4o", MESSAGES)
+        route("claude-3-opus", RESPONSES)
     assert caught.value.code == "format_not_supported"
-    assert "openai" in caught.value.message
+    assert "anthropic" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("model", "url", "upstream_model", "key"),
+    [
+        ("gpt-4o", "https://api.openai.com/v1/chat/completions", "gpt-4o", "sk-OPENAI"),
+        ("deepseek/a/b", "https://api.deepseek.com/v1/chat/completions", "a/b", "sk-DEEPSEEK"),
+        (
+            "fast",
+            "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions",
+            "gemini-3-flash",
+            "sk-GEMINI",
+        ),
+        ("local/m", "http://127.0.0.1:1/v1/chat/completions", "m", None),
+        ("claude-3-opus", "https://api.anthropic.com/v1/messages", "claude-3-opus-20240229", None),
+    ],
+)
+def test_a_messages_call_goes_to_any_provider_and_the_clients_key_to_anthropic_only(
+    model, url, upstream_model, key
+):
+    models = {"fast": {"provider": "gemini", "model": "gemini-3-flash"}}
+    target = route(model, MESSAGES, models=models, providers={"local": {"base_url": "http://127.0.0.1:1/v1"}})
+    assert (target.origin + target.path, target.model, target.key) == (url, upstream_model, key)
+    assert target.passes_credentials == (target.upstream.name == "anthropic")
+    with pytest.raises(Rejection) as caught:
+        route("gpt-4o", MESSAGES, environ={})
+    assert caught.value.code == "no_key_for_provider"
+
+
+def test_a_messages_call_falls_back_from_one_format_to_the_other():
+    models = {"claude": {"provider": "anthropic", "fallbacks": ["openai/gpt-4o", "deepseek/x"]}}
+    router = Router(load(GatewaySettings, {"models": models}, {}), ALL_KEYS)
+    targets = router.targets(MESSAGES, Asked(model="claude"), CLIENT)
+    assert [(target.upstream.name, target.upstream_format) for target in targets] == [
+        ("anthropic", ApiFormat.MESSAGES),
+        ("openai", ApiFormat.CHAT),
+        ("deepseek", ApiFormat.CHAT),
+    ]
+    assert [target.passes_credentials for target in targets] == [True, False, False]
 
 
 def test_endpoints_that_are_not_interpreted_go_home_whatever_their_body_says():
