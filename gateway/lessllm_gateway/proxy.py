@@ -16,7 +16,7 @@ from lessllm_shared.record import CallRecord, EndReason
 
 from lessllm_gateway import recorder
 from lessllm_gateway.clock import Clock
-from lessllm_gateway.credentials import Caller, authenticate
+from lessllm_gateway.credentials import Caller, RawHeaders, authenticate
 from lessllm_gateway.crossing import Crossing
 from lessllm_gateway.errors import Dialect, Rejection, error_body
 from lessllm_gateway.intake import Message, Presence, Receive, TooLarge, read_body
@@ -29,7 +29,9 @@ from lessllm_gateway.recorder import Recorder
 from lessllm_gateway.relay import Relay, Send
 from lessllm_gateway.request import Asked, Endpoint, find_endpoint, guess_dialect, read_fields
 from lessllm_gateway.routing import Router
+from lessllm_gateway.translate.messages_to_chat import token_count
 
+ESTIMATED: RawHeaders = [(b"x-lessllm-estimated", b"true")]  # no provider was asked for these figures
 LISTING_S = 5.0  # for a provider's list of models, before ours goes without it
 
 log = logging.getLogger(__name__)
@@ -173,6 +175,8 @@ class Call:
         described = catalogue.described(endpoint)
         if described is not None:
             await self._answer_ourselves(described)
+        elif self._proxy.router.estimates(endpoint, asked):
+            await self._answer_ourselves(token_count(self._record.request_body), ESTIMATED)
         elif catalogue.lists(endpoint):
             self._limits = Timeouts(first_byte_s=LISTING_S, idle_s=LISTING_S, total_s=LISTING_S)
             try:
@@ -184,8 +188,8 @@ class Call:
         else:
             await self._forward(endpoint, caller, asked)
 
-    async def _answer_ourselves(self, body: bytes) -> None:
-        await self._relay.answer_ourselves(body)
+    async def _answer_ourselves(self, body: bytes, more: RawHeaders | None = None) -> None:
+        await self._relay.answer_ourselves(body, more or [])
         self._record.end_reason = EndReason.COMPLETE
 
     async def _forward(

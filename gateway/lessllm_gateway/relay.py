@@ -110,15 +110,15 @@ class Relay:
         ]
         await self._whole(status, raw, body)
 
-    async def answer_ourselves(self, body: bytes) -> None:
+    async def answer_ourselves(self, body: bytes, more: RawHeaders) -> None:
         """An answer that no upstream was asked for, as JSON; it is recorded as what the client got."""
         self._client_tape = self._new_tape()
-        await self._own(200, body)
+        await self._own(200, body, more)
 
     async def fail(self, status: int, body: bytes, event_name: bytes) -> None:
         """An error of ours: an answer, or what can still be said in one that has begun."""
         if not self.started:
-            await self._own(status, body)
+            await self._own(status, body, [])
         elif self._is_event_stream and not self.finished:
             # A client that reads nothing gets nothing, and that is no error of ours.
             with contextlib.suppress(TimeoutError):
@@ -162,8 +162,9 @@ class Relay:
         else:
             record.read_bytes[-1] += size_bytes
 
-    async def _own(self, status: int, body: bytes) -> None:
-        await self._whole(status, [(b"x-lessllm-request-id", self._record.request_id.encode())], body)
+    async def _own(self, status: int, body: bytes, more: RawHeaders) -> None:
+        request_id = (b"x-lessllm-request-id", self._record.request_id.encode())
+        await self._whole(status, [request_id, *more], body)
 
     async def _whole(self, status: int, raw: RawHeaders, body: bytes) -> None:
         length = (b"content-length", b"%d" % len(body))

@@ -65,6 +65,12 @@ class Router:
                     targets.append(self._target(endpoint, asked, caller, name))
         return targets
 
+    def estimates(self, endpoint: Endpoint, asked: Asked) -> bool:
+        """Whether tokens are ours to count: the provider that the model goes to has no endpoint for it."""
+        if endpoint.api_format is not ApiFormat.COUNT_TOKENS or endpoint.provider is not None:
+            return False
+        return self._by_model(asked.model, self._home(endpoint))[0].format == "openai"
+
     def _target(self, endpoint: Endpoint, asked: Asked, caller: Caller, name: str | None) -> Target:
         home = self._home(endpoint)
         if endpoint.provider is not None:

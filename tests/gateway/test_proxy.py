@@ -284,3 +284,25 @@ async def test_a_call_is_settled_only_when_its_record_is_there(gateway, records)
     await app({"type": "http", "method": "GET", "headers": [], "client": None, **path}, receive, send)
     await settling[0]
     assert recorded == [1]
+
+
+async def test_tokens_are_estimated_where_the_provider_can_not_be_asked(gateway, upstream, records):
+    client = await gateway(models={"fast": {"provider": "openai", "model": "gpt-4o"}})
+    asked = {"model": "fast", "messages": [{"role": "user", "content": "Hello there"}]}
+    response = await client.post("/v1/messages/count_tokens", json=asked, headers={"x-api-key": "k"})
+    assert response.status_code == 200
+    assert 5 < response.json()["input_tokens"] < 20
+    assert response.headers["x-lessllm-estimated"] == "true"
+    assert upstream.requests == []
+    record = await records.one()
+    assert (record.end_reason, record.client_response_body) == (EndReason.COMPLETE, response.content)
+
+
+async def test_anthropic_counts_the_tokens_of_its_own_models(gateway, upstream, answer):
+    upstream.answer = answer(b'{"input_tokens": 11}')
+    client = await gateway()
+    asked = {"model": "claude-opus-4-8", "messages": [{"role": "user", "content": "Hello there"}]}
+    response = await client.post("/v1/messages/count_tokens", json=asked, headers={"x-api-key": "k"})
+    assert response.json() == {"input_tokens": 11}
+    assert "x-lessllm-estimated" not in response.headers
+    assert upstream.requests[0].startswith(b"POST /v1/messages/count_tokens ")

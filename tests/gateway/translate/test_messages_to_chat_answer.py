@@ -284,13 +284,13 @@ def test_an_estimate_grows_with_everything_that_the_model_reads():
 
     base = of()
     assert 5 <= base <= 12
-    assert of(system="x" * 400) == base + 100
-    assert (
-        of(tools=[{"name": "n", "description": "x" * 400, "input_schema": {"type": "object"}}]) > base + 100
-    )
-    assert of_block({"type": "text", "text": "x" * 400}) > base + 90
+    assert of(system="x" * 400) == base + 80
+    assert of(system="1" * 400) == base + 200
+    assert of(system="字" * 400) == base + 300
+    assert of(tools=[{"name": "n", "description": "x" * 400, "input_schema": {"type": "object"}}]) > base + 80
+    assert of_block({"type": "text", "text": "x" * 400}) > base + 70
     assert of_block({"type": "image", "source": {"type": "base64", "data": "x" * 10**6}}) > 1500
-    assert of_block({"type": "document", "source": {"type": "base64", "data": "x" * 10**5}}) < 3000
-    assert of_block({"type": "tool_result", "tool_use_id": "a", "content": "x" * 400}) > base + 90
-    assert of_block({"type": "tool_result", "content": [{"type": "text", "text": "x" * 400}]}) > base + 90
-    assert of_block({"type": "tool_use", "id": "a", "name": "n", "input": {"a": "x" * 400}}) > base + 90
+    assert 2000 < of_block({"type": "document", "source": {"type": "base64", "data": "x" * 10**5}}) < 3000
+    assert of_block({"type": "tool_result", "tool_use_id": "a", "content": "x" * 400}) > base + 70
+    assert of_block({"type": "tool_result", "content": [{"type": "text", "text": "x" * 400}]}) > base + 70
+    assert of_block({"type": "tool_use", "id": "a", "name": "n", "input": {"a": "x" * 400}}) > base + 70

@@ -93,7 +93,7 @@ def test_usage_is_found_where_providers_put_it(chunks):
 def test_a_stream_begins_with_an_estimate_of_its_prompt_as_agents_show_it_while_it_runs():
     it = asked_translation({"messages": [{"role": "user", "content": "x" * 4000}]})
     start = events_of(translated(stream(*HELLO, chunk({}, "stop"), usage(900, 2)), it))[0]
-    assert 1000 <= start["message"]["usage"]["input_tokens"] <= 1020
+    assert 800 <= start["message"]["usage"]["input_tokens"] <= 820
 
 
 def test_calls_that_come_one_after_the_other_leave_as_they_come():

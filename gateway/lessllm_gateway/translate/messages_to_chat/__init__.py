@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import ClassVar
 
+import msgspec
 from lessllm_shared.record import ApiFormat
 
 from lessllm_gateway.credentials import RawHeaders
@@ -17,6 +18,14 @@ from lessllm_gateway.translate.messages_to_chat.stream import AnswerStream
 from lessllm_gateway.translate.messages_to_chat.thinking import is_shown
 from lessllm_gateway.translate.messages_to_chat.tools import ToolNames
 from lessllm_gateway.translate.translation import Json, Wanted
+
+
+def token_count(body: bytes) -> bytes:
+    """The answer to count_tokens, estimated. Raises Rejection."""
+    try:
+        return msgspec.json.encode({"input_tokens": estimated_tokens(read(body))})
+    except RecursionError:
+        raise too_deep() from None
 
 
 class MessagesToChat:
