@@ -6,12 +6,13 @@ the client's id, so that the next request has them: the gateway remembers nothin
 """
 
 import contextlib
-import hashlib
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from uuid import uuid4
 
 import msgspec
+
+from lessllm_gateway.translate.traits import call_id
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 _PREFIX = "toolu_lls_"
@@ -39,6 +40,4 @@ def for_upstream(client_id: str, form: str) -> tuple[str, str]:
         packed = client_id.removeprefix(_PREFIX)
         with contextlib.suppress(ValueError, msgspec.DecodeError):  # a client's own, that looks like ours
             upstream_id, signature = _decoder.decode(urlsafe_b64decode(packed + "=" * (-len(packed) % 4)))
-    if re.fullmatch(form, upstream_id) is None:  # another provider's: what matters is that both ends agree
-        upstream_id = hashlib.sha256(upstream_id.encode("utf-8", "replace")).hexdigest()[:9]
-    return upstream_id, signature
+    return call_id(upstream_id, form), signature

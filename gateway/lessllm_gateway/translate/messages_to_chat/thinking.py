@@ -6,19 +6,15 @@ answers all the same, so nothing is refused; what was not passed on is named. Th
 one, by which they are known when they come back.
 """
 
-from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
-from typing import TypeVar
+from collections.abc import Iterable
 
+from lessllm_gateway.translate.traits import EFFORTS, NO_REASONING, by_model, fits, nearest_effort, switch
 from lessllm_gateway.translate.translation import Json, Wanted
 from lessllm_gateway.translate.values import fields, text
 
 SIGNATURE = "bGVzc2xsbS1uby1zaWduYXR1cmU="  # of a block that no Claude wrote
-_ORDER = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 # Budgets, in tokens, from which on they are these efforts.
 _BUDGETS = ((16_384, "high"), (8192, "medium"), (0, "low"))
-_PLACEHOLDER = " "  # DeepSeek misses reasoning that is not there, and refuses an empty one
-_T = TypeVar("_T")
 
 
 def thinking_fields(request: Json, wanted: Wanted, *, has_tools: bool) -> Json:
@@ -27,15 +23,15 @@ def thinking_fields(request: Json, wanted: Wanted, *, has_tools: bool) -> Json:
     kind = text(thinking.get("type"))
     asked = _asked(kind, thinking, text(fields(request.get("output_config")).get("effort")))
     result: Json = {}
-    switch = _by_model(wanted.chat.thinking, wanted.model)
-    if switch is not None and kind in {"enabled", "disabled"}:
-        result[switch] = {"type": kind} if switch == "thinking" else kind == "enabled"
-    taken = _by_model(wanted.chat.efforts, wanted.model) or ()
-    is_barred = has_tools and "none" in taken and _fits(wanted.chat.tools_without_effort, wanted.model)
+    name = by_model(wanted.chat.thinking, wanted.model)
+    if name is not None and kind in {"enabled", "disabled"}:
+        result[name] = switch(name, on=kind == "enabled")
+    taken = by_model(wanted.chat.efforts, wanted.model) or ()
+    is_barred = has_tools and "none" in taken and fits(wanted.chat.tools_without_effort, wanted.model)
     if is_barred:
         result["reasoning_effort"] = "none"
-    elif taken and asked is not None and not (switch in result and asked == "none"):
-        result["reasoning_effort"] = _nearest(asked, taken)
+    elif taken and asked is not None and not (name in result and asked == "none"):
+        result["reasoning_effort"] = nearest_effort(asked, taken)
     is_wish = asked not in {None, "none"} or (is_barred and kind == "adaptive")
     if is_wish and (not result or is_barred):
         wanted.leave_out("output_config.effort" if kind in {"", "between_tools"} else "thinking")
@@ -44,7 +40,7 @@ def thinking_fields(request: Json, wanted: Wanted, *, has_tools: bool) -> Json:
 
 def refuses_sampling(wanted: Wanted, chat: Json) -> bool:
     """Whether the model takes no temperature, top_p and stop, as it thinks."""
-    taken = _by_model(wanted.chat.efforts, wanted.model)
+    taken = by_model(wanted.chat.efforts, wanted.model)
     return wanted.chat.refuses_sampling and bool(taken) and chat.get("reasoning_effort") != "none"
 
 
@@ -52,7 +48,7 @@ def history_fields(reasoning: Iterable[str], wanted: Wanted) -> Json:
     """What an assistant's earlier message says of its thinking."""
     said = "".join(reasoning)
     if wanted.chat.reasoning == "always":
-        return {"reasoning_content": said or _PLACEHOLDER}
+        return {"reasoning_content": said or NO_REASONING}
     return {"reasoning_content": said} if said and wanted.chat.reasoning == "kept" else {}
 
 
@@ -65,23 +61,9 @@ def _asked(kind: str, thinking: Json, effort: str) -> str | None:
     """One of the efforts; None: as the model does by itself."""
     if kind == "disabled":
         return "none"
-    if effort in _ORDER:
+    if effort in EFFORTS:
         return effort
     budget = thinking.get("budget_tokens")
     if kind == "enabled" and isinstance(budget, int):
         return next((name for least, name in _BUDGETS if budget >= least), "low")
     return None
-
-
-def _nearest(asked: str, taken: tuple[str, ...]) -> str:
-    """The most that is no more than what is asked, else the least."""
-    limit = _ORDER.index(asked)
-    return next((name for name in reversed(taken) if _ORDER.index(name) <= limit), taken[0])
-
-
-def _by_model(facts: Mapping[str, _T], model: str | None) -> _T | None:
-    return next((fact for pattern, fact in facts.items() if fnmatchcase(model or "", pattern)), None)
-
-
-def _fits(patterns: Iterable[str], model: str | None) -> bool:
-    return any(fnmatchcase(model or "", pattern) for pattern in patterns)

@@ -13,10 +13,10 @@ from lessllm_gateway.errors import Rejection
 from lessllm_gateway.translate.messages_to_chat import content, ids
 from lessllm_gateway.translate.messages_to_chat.thinking import history_fields
 from lessllm_gateway.translate.messages_to_chat.tools import ToolNames
+from lessllm_gateway.translate.traits import UNSIGNED
 from lessllm_gateway.translate.translation import Json, Wanted
 from lessllm_gateway.translate.values import text
 
-_SKIP_SIGNATURE = "skip_thought_signature_validator"  # Google's word for calls that its model did not make
 # Claude Code's first block of the system prompt: for Anthropic's billing, and different in every request,
 # which would spoil every prompt cache.
 _BILLING = "x-anthropic-billing-header:"
@@ -123,7 +123,7 @@ class _Turns:
             "function": {"name": self._names.for_upstream(name), "arguments": written},
         }
         if traits.thought_signatures and (signature or is_first):
-            call["extra_content"] = {"google": {"thought_signature": signature or _SKIP_SIGNATURE}}
+            call["extra_content"] = {"google": {"thought_signature": signature or UNSIGNED}}
         return call
 
     def _result(self, block: Json, where: str) -> list[Json]:
