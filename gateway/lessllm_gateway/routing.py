@@ -176,11 +176,23 @@ class Router:
         return upstream.configured_key or upstream.environment_key, False
 
 
+def _is_of_responses(endpoint: Endpoint) -> bool:
+    return endpoint.path == "/responses" or endpoint.path.startswith("/responses/")
+
+
 def _path(endpoint: Endpoint, upstream: Upstream) -> tuple[str, ApiFormat]:
     """What is appended to the upstream's base_url, and the format to speak there. Raises Rejection."""
     speaks_anthropic = endpoint.dialect == "anthropic"
     if upstream.format == "openai" and not speaks_anthropic:
-        return endpoint.path, endpoint.api_format
+        if upstream.responses or not _is_of_responses(endpoint):
+            return endpoint.path, endpoint.api_format
+        if endpoint.api_format is not ApiFormat.RESPONSES:
+            raise Rejection(
+                404,
+                "responses_not_stored",
+                f"{upstream.name} has no Responses API: requests become chat completions, nothing is stored;"
+                f" if it has that API after all, set providers.{upstream.name}.responses",
+            )
     if upstream.format == "anthropic" and speaks_anthropic:
         return f"/v1{endpoint.path}", endpoint.api_format
     translation = TRANSLATIONS.get((endpoint.api_format, upstream.format))

@@ -43,6 +43,7 @@ class Upstream:
     http2: bool
     retries: Retries
     stream_options: bool
+    responses: bool  # has OpenAI's Responses API
     chat: ChatTraits
     models: tuple[str, ...]
     aliases: Mapping[str, str]
@@ -81,7 +82,7 @@ def _upstream(
     key_header = configured.key_header or preset.key_header or _KEY_HEADERS[wire_format]
     if _HEADER_NAME.fullmatch(key_header) is None:
         raise ConfigError(f"{key}.key_header: is not the name of a header")
-    stream_options = configured.stream_options
+    stream_options, responses = configured.stream_options, configured.responses
     return Upstream(
         name=name,
         format=wire_format,
@@ -98,6 +99,7 @@ def _upstream(
         http2=configured.http2,
         retries=configured.retries or settings.retries,
         stream_options=preset.stream_options if stream_options is None else stream_options,
+        responses=preset.responses if responses is None else responses,
         chat=preset.chat,
         models=preset.models,
         aliases=preset.aliases,

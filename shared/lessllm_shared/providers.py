@@ -39,6 +39,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: tuple[str, ...] = ()
     aliases: dict[str, str] = {}
     stream_options: bool = True  # the provider takes stream_options.include_usage
+    responses: bool = False
     chat: ChatTraits = ChatTraits()
     price_id: str | None = None
 

@@ -11,6 +11,7 @@ from lessllm_shared.record import ApiFormat
 CHAT = Endpoint(ApiFormat.CHAT, "openai", None, "/chat/completions")
 MESSAGES = Endpoint(ApiFormat.MESSAGES, "anthropic", None, "/messages")
 RESPONSES = Endpoint(ApiFormat.RESPONSES, "openai", None, "/responses")
+EMBEDDINGS = Endpoint(ApiFormat.EMBEDDINGS, "openai", None, "/embeddings")
 FILES = Endpoint(ApiFormat.OTHER, "openai", None, "/files")
 ALL_KEYS = {f"{name}_API_KEY": f"sk-{name}" for name in ("OPENAI", "ANTHROPIC", "GEMINI", "DEEPSEEK")}
 CLIENT = Caller(None, "sk-client")
@@ -87,7 +88,7 @@ def test_a_server_on_this_machine_wants_no_key():
 
 def test_what_can_not_be_translated_is_refused_by_name():
     with pytest.raises(Rejection) as caught:
-        route("claude-3-opus", RESPONSES)
+        route("claude-3-opus", EMBEDDINGS)
     assert caught.value.code == "format_not_supported"
     assert "anthropic" in caught.value.message
 
@@ -150,3 +151,37 @@ def test_calls_of_a_path_that_names_its_provider_are_never_measured():
     assert not route("mistral/m", providers={"mistral": {"api_key": "k"}}).measured
     models = {"m": {"provider": "openai", "measure_non_streaming": False}}
     assert not route("m", models=models).measured
+
+
+@pytest.mark.parametrize(
+    ("model", "path", "upstream_format"),
+    [
+        ("gpt-4o", "/v1/responses", ApiFormat.RESPONSES),
+        ("groq/llama", "/openai/v1/responses", ApiFormat.RESPONSES),
+        ("gemini-pro", "/v1beta/openai/chat/completions", ApiFormat.CHAT),
+        ("claude-3-opus", "/v1/messages", ApiFormat.MESSAGES),
+        ("mine/x", "/api/chat/completions", ApiFormat.CHAT),
+        ("theirs/x", "/api/responses", ApiFormat.RESPONSES),
+    ],
+)
+def test_responses_are_translated_for_a_provider_that_has_not_their_api(model, path, upstream_format):
+    address = {"base_url": "http://x/api", "api_key": "k"}
+    providers = {"mine": address, "theirs": {**address, "responses": True}, "groq": {"api_key": "k"}}
+    target = route(model, RESPONSES, providers=providers)
+    assert (target.path, target.upstream_format) == (path, upstream_format)
+
+
+def test_a_preset_that_has_the_api_can_be_said_to_have_it_not():
+    target = route("gpt-4o", RESPONSES, providers={"openai": {"api_key": "k", "responses": False}})
+    assert target.path == "/v1/chat/completions"
+
+
+@pytest.mark.parametrize("path", ["/responses/resp_1", "/responses/resp_1/input_items", "/responses/compact"])
+def test_what_is_not_stored_can_not_be_had(path):
+    endpoint = Endpoint(ApiFormat.OTHER, "openai", None, path)
+    home = {"providers": {"mine": {"base_url": "http://x/api", "api_key": "k"}}}
+    with pytest.raises(Rejection) as caught:
+        route(None, endpoint, gateway={"default_provider": "mine"}, **home)
+    assert (caught.value.status, caught.value.code) == (404, "responses_not_stored")
+    assert "providers.mine.responses" in caught.value.message
+    assert route(None, endpoint).path == f"/v1{path}"

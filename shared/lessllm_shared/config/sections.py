@@ -128,6 +128,7 @@ class Provider(Section):
     retries: Retries | None = None
     http2: bool = False
     stream_options: bool | None = None
+    responses: bool | None = None  # it has OpenAI's Responses API; otherwise that becomes chat completions
 
 
 class Model(Section):
