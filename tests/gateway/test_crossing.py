@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from lessllm_gateway.translate.messages_to_chat.thinking import SIGNATURE
 from lessllm_shared.record import ApiFormat, EndReason
 
 CHAT = {
@@ -144,3 +145,27 @@ async def test_a_query_means_something_to_the_clients_api_only(gateway, upstream
     client = await gateway(**claude)
     await client.post("/v1/chat/completions?beta=true", json=CHAT, headers={"authorization": "Bearer k"})
     assert upstream.requests[0].startswith(b"POST /v1/messages HTTP")
+
+
+async def test_thinking_of_another_provider_is_not_shown_to_anthropic_which_has_not_signed_it(
+    gateway, upstream, answer
+):
+    upstream.answer = answer(EVENTS, content_type="text/event-stream")
+    client = await gateway()
+    signed = {"type": "thinking", "thinking": "Hm.", "signature": "anthropics"}
+    history = [
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": [signed, {"type": "text", "text": "Hi"}]},
+        {"role": "user", "content": "And?"},
+    ]
+    asked = {"model": "claude-opus-4-8", "max_tokens": 9, "stream": True, "messages": history}
+    await client.post("/v1/messages", json=asked, headers={"x-api-key": "k"})
+    ours = {**signed, "signature": SIGNATURE}
+    mixed = [history[0], {"role": "assistant", "content": [ours, *history[1]["content"]]}, history[2]]
+    only_ours = [history[0], {"role": "assistant", "content": [ours]}, history[2]]
+    for messages in (mixed, only_ours):
+        await client.post("/v1/messages", json={**asked, "messages": messages}, headers={"x-api-key": "k"})
+    first, second, third = (request.partition(b"\r\n\r\n")[2] for request in upstream.requests)
+    assert first == json.dumps(asked, separators=(",", ":")).encode()
+    assert json.loads(second) == asked
+    assert json.loads(third)["messages"] == [history[0], history[2]]

@@ -8,6 +8,9 @@ one, by which they are known when they come back.
 
 from collections.abc import Iterable
 
+import msgspec
+from lessllm_shared import tolerant_json
+
 from lessllm_gateway.translate.traits import EFFORTS, NO_REASONING, by_model, fits, nearest_effort, switch
 from lessllm_gateway.translate.translation import Json, Wanted
 from lessllm_gateway.translate.values import fields, text
@@ -52,9 +55,31 @@ def history_fields(reasoning: Iterable[str], wanted: Wanted) -> Json:
     return {"reasoning_content": said} if said and wanted.chat.reasoning == "kept" else {}
 
 
+def without_ours(body: bytes) -> bytes:
+    """A messages request for Anthropic, less the thinking that it has not signed: it refuses such."""
+    if SIGNATURE.encode() not in body:
+        return body
+    try:
+        request = tolerant_json.loads(body)
+        return msgspec.json.encode({**request, "messages": _signed(request["messages"])})
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return body  # Anthropic's to judge
+
+
 def is_shown(request: Json) -> bool:
     """Whether the client is to see what the model thinks: unless it said that there is to be no thinking."""
     return fields(request.get("thinking")).get("type") != "disabled"
+
+
+def _signed(messages: list[Json]) -> list[Json]:
+    kept = []
+    for message in messages:
+        content = message.get("content")
+        if isinstance(content, list):
+            content = [block for block in content if fields(block).get("signature") != SIGNATURE]
+        if content:
+            kept.append({**message, "content": content})
+    return kept
 
 
 def _asked(kind: str, thinking: Json, effort: str) -> str | None:
