@@ -100,7 +100,7 @@ async def test_a_chat_call_to_an_alias_on_anthropic_is_translated(gateway, upstr
     assert b"x-api-key: sk-ant-configured" in head
     assert b"anthropic-version: 2023-06-01" in head
     assert b"Bearer k" not in head
-    assert json.loads(sent)["system"] == "Be brief."
+    assert json.loads(sent)["system"] == [{"type": "text", "text": "Be brief."}]
     record = await records.one()
     assert (record.api_format, record.upstream_format) == (ApiFormat.CHAT, ApiFormat.MESSAGES)
     assert record.upstream_request_body == sent

@@ -1,75 +1,78 @@
-"""A message into a chat completion, and its usage and its error."""
+"""A message into a chat completion, and why it ended."""
 
-import time
+from typing import Any
 
-import msgspec
-from lessllm_shared import tolerant_json
+from lessllm_shared.streams.merge import merge, merged
 
+from lessllm_gateway.translate.chat_to_messages.blocks import Said, block
+from lessllm_gateway.translate.chat_to_messages.usage import usage
 from lessllm_gateway.translate.translation import Json
+from lessllm_gateway.translate.values import fields, objects, text
 
-FINISH_REASONS = {
+_FINISH_REASONS = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "pause_turn": "length",  # the turn is not over, and chat has no way to go on with it
     "refusal": "content_filter",
 }
-_STATUS = {
-    "invalid_request_error": 400,
-    "authentication_error": 401,
-    "permission_error": 403,
-    "not_found_error": 404,
-    "request_too_large": 413,
-    "rate_limit_error": 429,
-    "overloaded_error": 529,
-}
-_encoder = msgspec.json.Encoder()
+_SERVICE_TIERS = {"standard": "default", "priority": "priority"}
+_IN_STREAMS = "index"  # of an entry: plain answers do without
 
 
-def answer(message: Json, model: str | None) -> Json:
-    """The chat completion for an Anthropic message."""
-    blocks = message.get("content") or []
-    text = "".join(b.get("text", "") for b in blocks if b.get("type") == "text")
-    thinking = "".join(b.get("thinking", "") for b in blocks if b.get("type") == "thinking")
-    said: Json = {"role": "assistant", "content": text, "refusal": None}
-    if thinking:
-        said["reasoning_content"] = thinking
+def answer(message: Json, head: Json, answer_tool: str | None) -> Json:
+    """The chat completion for an Anthropic message. Raises ValueError for what is none."""
+    content = fields(message).get("content")
+    if not isinstance(content, list):
+        raise ValueError("not a message as Anthropic documents it")  # noqa: TRY004 - as the protocol says
+    said = Said()
+    gathered: Json = {}
+    for start in objects(content):
+        piece = block(start, said, answer_tool)
+        merge(gathered, piece.opening())
+        merge(gathered, piece.closing())
+    refused = refusal(message)
+    gathered = {name: _plain(value) for name, value in merged(gathered).items()}
+    empty = None if said.calls or refused else ""
+    reason = finish_reason(message.get("stop_reason"), said)
     return {
-        "id": message.get("id"),
+        **told(head, message),
         "object": "chat.completion",
-        "created": int(time.time()),
-        "model": message.get("model") or model,
         "choices": [
             {
                 "index": 0,
-                "message": said,
+                "message": {"role": "assistant", "content": empty, "refusal": refused, **gathered},
                 "logprobs": None,
-                "finish_reason": FINISH_REASONS.get(message.get("stop_reason") or "", "stop"),
+                "finish_reason": reason,
             }
         ],
-        "usage": usage(message.get("usage") or {}),
+        "usage": usage(fields(message.get("usage"))),
     }
 
 
-def usage(reported: Json) -> Json:
-    """OpenAI's usage: its prompt tokens include what was read from and written to the cache."""
-    read = reported.get("cache_read_input_tokens") or 0
-    written = reported.get("cache_creation_input_tokens") or 0
-    prompt = (reported.get("input_tokens") or 0) + read + written
-    completion = reported.get("output_tokens") or 0
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": read, "cache_write_tokens": written},
-    }
+def told(head: Json, message: Json) -> Json:
+    """The head of an answer, as far as the message knows better."""
+    known = {"id": text(message.get("id")), "model": text(message.get("model"))}
+    tier = fields(message.get("usage")).get("service_tier")
+    known["service_tier"] = _SERVICE_TIERS.get(text(tier), "")
+    return {**head, **{name: value for name, value in known.items() if value}}
 
 
-def error(status: int, body: bytes) -> tuple[int, bytes]:
-    """Status and body of an OpenAI error for an Anthropic one."""
-    try:
-        detail = tolerant_json.loads(body)["error"]
-        kind, text = str(detail["type"]), str(detail["message"])
-    except (ValueError, KeyError, TypeError):
-        kind, text = "api_error", body[:1000].decode("utf-8", "replace")
-    status = _STATUS.get(kind, 502 if status < 400 else status)
-    return status, _encoder.encode({"error": {"message": text, "type": kind, "param": None, "code": kind}})
+def finish_reason(stop_reason: Any, said: Said) -> str:
+    """OpenAI's word for why the answer ended."""
+    finished = _FINISH_REASONS.get(text(stop_reason), "stop")
+    return "tool_calls" if finished == "stop" and said.calls else finished
+
+
+def refusal(message: Json) -> str | None:
+    """What Anthropic says about a refusal, if it is one and says anything."""
+    if message.get("stop_reason") != "refusal":
+        return None
+    return text(fields(message.get("stop_details")).get("explanation")) or None
+
+
+def _plain(value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    return [{name: item for name, item in entry.items() if name != _IN_STREAMS} for entry in value]

@@ -1,88 +1,76 @@
 """A chat request into a messages request."""
 
-from typing import Any
-
 import msgspec
 from lessllm_shared import tolerant_json
 
 from lessllm_gateway.errors import Rejection
+from lessllm_gateway.translate.chat_to_messages import options
+from lessllm_gateway.translate.chat_to_messages.conversation import Conversation
+from lessllm_gateway.translate.chat_to_messages.models import Model, model_of
+from lessllm_gateway.translate.chat_to_messages.parts import invalid
+from lessllm_gateway.translate.chat_to_messages.thoughts import lacks_thinking
+from lessllm_gateway.translate.chat_to_messages.tools import Tools
 from lessllm_gateway.translate.translation import Json, Wanted
+from lessllm_gateway.translate.values import fields
 
-DEFAULT_MAX_TOKENS = 4096  # Anthropic wants a limit, OpenAI does not; every Claude model allows this one
-_SAME = ("temperature", "top_p")
-_HANDLED = frozenset(
-    (
-        *_SAME,
-        "model",
-        "messages",
-        "max_tokens",
-        "max_completion_tokens",
-        "n",
-        "stop",
-        "stream",
-        "stream_options",
-        "user",
-    )
-)
-_NO_COUNTERPART = "has no counterpart in the Anthropic messages format"
 _encoder = msgspec.json.Encoder()
 
 
-def request(body: bytes, wanted: Wanted) -> bytes:
-    """The messages request for a chat request. Raises Rejection for what has no counterpart."""
-    chat: Json = tolerant_json.loads(body)
-    for name, value in chat.items():
-        if name not in _HANDLED and value is not None:
-            wanted.drop(name, _NO_COUNTERPART)
-    if chat.get("n") not in {None, 1}:
-        wanted.drop("n", _NO_COUNTERPART)
-    system, messages = _turns(chat.get("messages"))
-    limit = chat.get("max_completion_tokens") or chat.get("max_tokens") or DEFAULT_MAX_TOKENS
-    result: Json = {
-        "model": wanted.model,
-        "max_tokens": limit,
-        "messages": messages,
-        "stream": wanted.streaming,
+def request(body: bytes, wanted: Wanted) -> tuple[bytes, str | None]:
+    """The messages request, and the tool that stands for `response_format`, if one does. Raises Rejection."""
+    try:
+        chat = _object(body)
+        translated, answer_tool = _translated(chat, model_of(wanted.model or ""), wanted)
+        return _encoder.encode(translated), answer_tool
+    except RecursionError:
+        raise Rejection(400, "invalid_json", "the request body is nested too deeply") from None
+
+
+def _object(body: bytes) -> Json:
+    try:
+        chat = tolerant_json.loads(body)
+    except ValueError as error:
+        raise Rejection(400, "invalid_json", f"the request body is not valid JSON: {error}") from None
+    if not isinstance(chat, dict):
+        raise Rejection(400, "invalid_request", "the request body must be a JSON object")
+    return chat
+
+
+def _translated(chat: Json, model: Model, wanted: Wanted) -> tuple[Json, str | None]:
+    options.refuse_unknown(chat, wanted)
+    conversation = _conversation(chat, model, wanted)
+    tools = Tools(chat, model, wanted)
+    limits = options.limits(chat, model, wanted)
+    thought = options.thinking(chat, model, limits["max_tokens"], wanted, is_forced=tools.is_forced)
+    thinking = fields(thought.get("thinking"))
+    if thinking.get("type") == "enabled" and lacks_thinking(conversation.turns):
+        wanted.leave_out("reasoning_effort" if "thinking" not in chat else "thinking")
+        thinking = {}
+    thinks = thinking.get("type") in {"enabled", "adaptive"}
+    output = {"effort": thought.get("effort"), "format": tools.format or None}
+    parts: Json = {
+        "system": conversation.system,
+        **tools.fields(conversation.turns),
+        **options.sampling(chat, model, wanted, thinks=thinks),
+        "thinking": thinking,
+        "output_config": {name: value for name, value in output.items() if value is not None},
+        **options.who(chat, wanted),
     }
-    result |= {name: chat[name] for name in _SAME if chat.get(name) is not None}
-    if system:
-        result["system"] = "\n\n".join(system)
-    if stop := chat.get("stop"):
-        result["stop_sequences"] = [stop] if isinstance(stop, str) else stop
-    if isinstance(user := chat.get("user"), str):
-        result["metadata"] = {"user_id": user}
-    return _encoder.encode(result)
+    return {
+        "model": wanted.model,
+        **limits,
+        "messages": conversation.turns,
+        "stream": wanted.streaming,
+        **{name: value for name, value in parts.items() if value not in ([], {})},
+    }, tools.answer_tool
 
 
-def _turns(messages: Any) -> tuple[list[str], list[Json]]:
-    if not isinstance(messages, list) or not messages:
-        raise Rejection(400, "invalid_request", "messages: must be a list with at least one message")
-    system: list[str] = []
-    turns: list[Json] = []
+def _conversation(chat: Json, model: Model, wanted: Wanted) -> Conversation:
+    messages = chat.get("messages")
+    if not isinstance(messages, list):
+        raise invalid("messages", "must be a list")
+    conversation = Conversation(model, wanted)
     for index, message in enumerate(messages):
-        if not isinstance(message, dict):
-            raise Rejection(400, "invalid_request", f"messages[{index}]: must be an object")
-        role, text = message.get("role"), _text(message.get("content"), f"messages[{index}].content")
-        if role in {"system", "developer"}:
-            system.append(text)
-        elif role not in {"user", "assistant"} or message.get("tool_calls"):
-            raise _unsupported(f"messages[{index}] of role {role!r} with tools")
-        elif turns and turns[-1]["role"] == role:
-            turns[-1]["content"] += "\n\n" + text  # Anthropic wants the roles to alternate
-        else:
-            turns.append({"role": role, "content": text})
-    return system, turns
-
-
-def _text(content: Any, where: str) -> str:
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list) and all(isinstance(p, dict) and p.get("type") == "text" for p in content):
-        return "".join(str(part.get("text", "")) for part in content)
-    raise _unsupported(f"{where} that is not text")
-
-
-def _unsupported(what: str) -> Rejection:
-    return Rejection(
-        400, "unsupported_parameter", f"{what}: can't be translated to the Anthropic messages format"
-    )
+        conversation.add(message, f"messages[{index}]")
+    conversation.end()
+    return conversation
