@@ -23,7 +23,7 @@ from lessllm_gateway.request import Asked
 from lessllm_gateway.routing import Target
 from lessllm_gateway.transform import Transform
 from lessllm_gateway.translate import TRANSLATIONS
-from lessllm_gateway.translate.messages_to_chat.thinking import without_ours
+from lessllm_gateway.translate.messages_to_chat.unsigned import without_unsigned
 from lessllm_gateway.translate.translation import Wanted
 
 Convert = Callable[[bytes], tuple[int, bytes]]  # the upstream's whole body → status and body for the client
@@ -81,7 +81,7 @@ def crossing(target: Target, asked: Asked, body: bytes) -> Crossing:
     if target.upstream_format is not target.api_format:
         return _translated(target, asked, body)
     if target.api_format in _FOR_ANTHROPIC:
-        body = without_ours(body)  # of a conversation that another provider has had a part in
+        body = without_unsigned(body)  # of a conversation that another provider has had a part in
     if target.measured:
         return _measured(target, asked, body)
     ask = (

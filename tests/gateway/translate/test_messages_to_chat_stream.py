@@ -417,3 +417,34 @@ def test_a_name_that_was_shortened_is_the_clients_again():
 def test_what_is_no_chunk_is_passed_over():
     data = b"data: {broken\n\ndata: 7\n\nevent: x\n\n" + stream(*HELLO, {"foo": 1}, chunk({}, "stop"))
     assert final(translated(data)).content[0].text == "Hi there"
+
+
+def test_what_openrouter_wants_back_of_reasoning_returns_to_the_model_that_said_it():
+    """musistudio/claude-code-router #1057: Gemini by OpenRouter refuses calls without it."""
+    said = [
+        {"reasoning": "Hm, ", "reasoning_details": [{"type": "reasoning.text", "text": "Hm, ", "index": 0}]},
+        {
+            "reasoning": "well.",
+            "reasoning_details": [{"type": "reasoning.text", "text": "well.", "index": 0}],
+        },
+        {"content": "I look."},
+        {"reasoning_details": [{"type": "reasoning.encrypted", "data": "c2ln", "id": "a", "index": 1}]},
+        call(0, BERLIN, id="a", name="get"),
+    ]
+    data = stream(*(chunk(delta) for delta in said), chunk({}, "tool_calls"))
+    it = asked_translation(model="google/gemini-3-pro", provider="openrouter")
+    message = final(translated(data, it))
+    assert [block.type for block in message.content] == ["thinking", "text", "thinking", "tool_use"]
+    history = [
+        {"role": "user", "content": "?"},
+        {"role": "assistant", "content": [block.to_dict() for block in message.content]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": "21"}]},
+    ]
+    again = sent({"messages": history}, "google/gemini-3-pro", "openrouter")["messages"][1]
+    assert again["reasoning_details"] == [
+        {"type": "reasoning.text", "text": "Hm, well.", "index": 0},
+        {"type": "reasoning.encrypted", "data": "c2ln", "id": "a", "index": 1},
+    ]
+    assert "reasoning_content" not in again
+    other = sent({"messages": history}, "qwen/qwen3", "openrouter")["messages"][1]
+    assert (other.get("reasoning_details"), other["reasoning_content"]) == (None, "Hm, well.")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from gateway.translate.responses import MODEL, answered, chat_messages, completion, translation, wanted
-from lessllm_gateway.translate.responses_to_chat.carried import unpack
+from lessllm_gateway.translate.carried import unpack
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city":"Rome"}'}}
 USAGE = {

@@ -3,7 +3,7 @@
 import pytest
 from gateway.translate.responses import chat_messages, chat_request, wanted
 from lessllm_gateway.errors import Rejection
-from lessllm_gateway.translate.responses_to_chat.carried import pack
+from lessllm_gateway.translate.carried import pack
 
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}}
 FUNCTION = {"type": "function", "name": "get_weather", "parameters": PARAMETERS, "strict": False}

@@ -14,7 +14,7 @@ from lessllm_gateway.translate.messages_to_chat.reading import (
 )
 from lessllm_gateway.translate.messages_to_chat.remembered import Remembered
 from lessllm_gateway.translate.messages_to_chat.stops import stop_fields
-from lessllm_gateway.translate.messages_to_chat.thinking import SIGNATURE
+from lessllm_gateway.translate.messages_to_chat.thinking import kept_of, signature
 from lessllm_gateway.translate.messages_to_chat.tools import ToolNames
 from lessllm_gateway.translate.messages_to_chat.usage import message_usage, reported_usage, tier
 from lessllm_gateway.translate.translation import Json
@@ -28,8 +28,10 @@ def message(completion: Json, asked: Remembered) -> Json:
         raise ValueError("not a chat completion as OpenAI documents it: it has no choice with a message")
     said = choice["message"]
     blocks: list[Json] = []
-    if asked.shows_thinking and (thinking := reasoning_of(said)):
-        blocks.append({"type": "thinking", "thinking": thinking, "signature": SIGNATURE})
+    thinking, kept = reasoning_of(said), kept_of(said)
+    if asked.shows_thinking and (thinking or kept):
+        sign = signature(kept, asked.model)
+        blocks.append({"type": "thinking", "thinking": thinking, "signature": sign})
     refusal = text(said.get("refusal"))
     if spoken := "".join(part for part in (text_of(said), refusal) if part.strip()):
         blocks.append({"type": "text", "text": spoken})

@@ -10,11 +10,12 @@ after the other, and calls that come one after the other are not held up.
 from collections import deque
 
 import msgspec
+from lessllm_shared.streams.merge import merge, merged
 
 from lessllm_gateway.translate.messages_to_chat import ids
 from lessllm_gateway.translate.messages_to_chat.json_pieces import JsonPieces
 from lessllm_gateway.translate.messages_to_chat.reading import signature_of, wrong_input
-from lessllm_gateway.translate.messages_to_chat.thinking import SIGNATURE
+from lessllm_gateway.translate.messages_to_chat.thinking import signature
 from lessllm_gateway.translate.messages_to_chat.tools import ToolNames
 from lessllm_gateway.translate.translation import Json
 from lessllm_gateway.translate.values import fields, text
@@ -23,8 +24,6 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Block:
-    kind = ""
-
     def __init__(self) -> None:
         self.pieces: list[str] = []  # that have not left yet
         self.has_begun = False
@@ -50,8 +49,6 @@ class _Block:
 
 
 class _Text(_Block):
-    kind = "text"
-
     def start(self) -> Json:
         return {"type": "text", "text": ""}
 
@@ -60,7 +57,17 @@ class _Text(_Block):
 
 
 class _Thinking(_Block):
-    kind = "thinking"
+    def __init__(self, model: str | None) -> None:
+        super().__init__()
+        self._model = model
+        self._kept: Json = {}
+
+    @property
+    def can_begin(self) -> bool:
+        return bool(self._kept) or super().can_begin
+
+    def keep(self, kept: Json) -> None:
+        merge(self._kept, kept)
 
     def start(self) -> Json:
         return {"type": "thinking", "thinking": "", "signature": ""}
@@ -69,12 +76,10 @@ class _Thinking(_Block):
         return {"type": "thinking_delta", "thinking": piece}
 
     def last_delta(self) -> Json | None:
-        return {"type": "signature_delta", "signature": SIGNATURE}
+        return {"type": "signature_delta", "signature": signature(merged(self._kept), self._model)}
 
 
 class _Call(_Block):
-    kind = "tool_use"
-
     def __init__(self, call_id: str, names: ToolNames) -> None:
         super().__init__()
         self.id = call_id
@@ -116,9 +121,10 @@ class _Call(_Block):
 class Blocks:
     """Takes pieces as they come; `events` gives what can leave."""
 
-    def __init__(self, names: ToolNames) -> None:
+    def __init__(self, names: ToolNames, model: str | None) -> None:
         self.has_calls = False
         self._names = names
+        self._model = model
         self._queue: deque[_Block] = deque()
         self._calls: dict[int, _Call] = {}  # the last one of each of the upstream's indices
         self._last_call: _Call | None = None
@@ -126,11 +132,21 @@ class Blocks:
 
     def say(self, piece: str) -> None:
         """Text."""
-        self._add(_Text, piece)
+        last = self._queue[-1] if self._queue else None
+        if not isinstance(last, _Text):
+            last = _Text()
+            self._queue.append(last)
+        last.pieces.append(piece)
 
-    def think(self, piece: str) -> None:
-        """Thinking."""
-        self._add(_Thinking, piece)
+    def think(self, piece: str, kept: Json) -> None:
+        """Thinking, and what the model wants to see again of it."""
+        last = self._queue[-1] if self._queue else None
+        if not isinstance(last, _Thinking):
+            last = _Thinking(self._model)
+            self._queue.append(last)
+        if piece:
+            last.pieces.append(piece)
+        last.keep(kept)
 
     def call(self, call: Json) -> None:
         """A piece of a tool call."""
@@ -172,11 +188,6 @@ class Blocks:
 
     def _delta(self, delta: Json) -> Json:
         return {"type": "content_block_delta", "index": self._index, "delta": delta}
-
-    def _add(self, kind: type[_Block], piece: str) -> None:
-        if not self._queue or self._queue[-1].kind != kind.kind:
-            self._queue.append(kind())
-        self._queue[-1].pieces.append(piece)
 
     def _call_of(self, call: Json) -> _Call:
         """Known by its index, or the last one of a server that numbers nothing.

@@ -18,6 +18,7 @@ from lessllm_gateway.translate.messages_to_chat.errors import cut_off, error_in_
 from lessllm_gateway.translate.messages_to_chat.reading import calls_of, reasoning_of, text_of
 from lessllm_gateway.translate.messages_to_chat.remembered import Remembered
 from lessllm_gateway.translate.messages_to_chat.stops import FAILURES, stop_fields
+from lessllm_gateway.translate.messages_to_chat.thinking import kept_of
 from lessllm_gateway.translate.messages_to_chat.usage import message_usage, reported_usage, tier
 from lessllm_gateway.translate.translation import Json
 from lessllm_gateway.translate.values import fields, objects, text
@@ -32,7 +33,7 @@ class AnswerStream:
     def __init__(self, asked: Remembered) -> None:
         self._asked = asked
         self._parser = EventParser()
-        self._blocks = Blocks(asked.names)
+        self._blocks = Blocks(asked.names, asked.model)
         self._has_begun = False
         self._is_over = False
         self._refused = False
@@ -82,8 +83,9 @@ class AnswerStream:
 
     def _take(self, delta: Json) -> None:
         blocks = self._blocks
-        if self._asked.shows_thinking and (thinking := reasoning_of(delta)):
-            blocks.think(thinking)
+        thinking, kept = reasoning_of(delta), kept_of(delta)
+        if self._asked.shows_thinking and (thinking or kept):
+            blocks.think(thinking, kept)
         if said := text_of(delta):
             blocks.say(said)
         if refusal := text(delta.get("refusal")):

@@ -3,19 +3,18 @@
 What a model takes is the provider's to know (`ChatTraits`). A model that can't be told how much to think
 answers all the same, so nothing is refused; what was not passed on is named. Thinking comes back as
 `reasoning_content` or `reasoning`, without a signature. Clients drop blocks that have none, so ours get
-one, by which they are known when they come back.
+one, by which they are known when they come back; it holds what the model wants to see again (OpenRouter's
+`reasoning_details`).
 """
 
 from collections.abc import Iterable
 
-import msgspec
-from lessllm_shared import tolerant_json
-
+from lessllm_gateway.translate.carried import MARK, WHOLE, pack, unpack
 from lessllm_gateway.translate.traits import EFFORTS, NO_REASONING, by_model, fits, nearest_effort, switch
 from lessllm_gateway.translate.translation import Json, Wanted
-from lessllm_gateway.translate.values import fields, text
+from lessllm_gateway.translate.values import fields, objects, text
 
-SIGNATURE = "bGVzc2xsbS1uby1zaWduYXR1cmU="  # of a block that no Claude wrote
+SIGNATURE = MARK + "e30="  # of a block that no Claude wrote, and that holds nothing
 # Budgets, in tokens, from which on they are these efforts.
 _BUDGETS = ((16_384, "high"), (8192, "medium"), (0, "low"))
 
@@ -47,39 +46,32 @@ def refuses_sampling(wanted: Wanted, chat: Json) -> bool:
     return wanted.chat.refuses_sampling and bool(taken) and chat.get("reasoning_effort") != "none"
 
 
-def history_fields(reasoning: Iterable[str], wanted: Wanted) -> Json:
-    """What an assistant's earlier message says of its thinking."""
-    said = "".join(reasoning)
+def kept_of(message: Json) -> Json:
+    """What a message, or a delta of one, has that the model wants to see again."""
+    return {name: message[name] for name in WHOLE if objects(message.get(name))}
+
+
+def signature(kept: Json, model: str | None) -> str:
+    """Of a thinking block with that."""
+    return pack(model, kept, {}) if kept else SIGNATURE
+
+
+def history_fields(thoughts: Iterable[Json], wanted: Wanted) -> Json:
+    """What an assistant's earlier message says of its thinking: these blocks."""
+    thoughts = list(thoughts)
+    carried = [found.message for block in thoughts if (found := unpack(block.get("signature"), wanted.model))]
+    kept = {name: [item for message in carried for item in objects(message.get(name))] for name in WHOLE}
+    if any(kept.values()):
+        return {name: items for name, items in kept.items() if items}
+    said = "".join(text(block.get("thinking")) for block in thoughts)
     if wanted.chat.reasoning == "always":
         return {"reasoning_content": said or NO_REASONING}
     return {"reasoning_content": said} if said and wanted.chat.reasoning == "kept" else {}
 
 
-def without_ours(body: bytes) -> bytes:
-    """A messages request for Anthropic, less the thinking that it has not signed: it refuses such."""
-    if SIGNATURE.encode() not in body:
-        return body
-    try:
-        request = tolerant_json.loads(body)
-        return msgspec.json.encode({**request, "messages": _signed(request["messages"])})
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return body  # Anthropic's to judge
-
-
 def is_shown(request: Json) -> bool:
     """Whether the client is to see what the model thinks: unless it said that there is to be no thinking."""
     return fields(request.get("thinking")).get("type") != "disabled"
-
-
-def _signed(messages: list[Json]) -> list[Json]:
-    kept = []
-    for message in messages:
-        content = message.get("content")
-        if isinstance(content, list):
-            content = [block for block in content if fields(block).get("signature") != SIGNATURE]
-        if content:
-            kept.append({**message, "content": content})
-    return kept
 
 
 def _asked(kind: str, thinking: Json, effort: str) -> str | None:

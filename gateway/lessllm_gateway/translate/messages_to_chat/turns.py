@@ -87,14 +87,14 @@ class _Turns:
     def assistant(self, said: Any, where: str) -> None:
         turn = self._turns[-1] if self._turns and self._turns[-1]["role"] == "assistant" else None
         if turn is None:
-            turn = {"role": "assistant", "content": [], "calls": [], "reasoning": []}
+            turn = {"role": "assistant", "content": [], "calls": [], "thoughts": []}
             self._turns.append(turn)
         for i, block in enumerate(content.blocks_of(said, where)):
             kind = text(block.get("type"))
             if kind == "text":
                 turn["content"].append(text(block.get("text")))
             elif kind == "thinking":
-                turn["reasoning"].append(text(block.get("thinking")))
+                turn["thoughts"].append(block)
             elif kind == "tool_use":
                 turn["calls"].append(self._call(block, f"{where}[{i}]", is_first=not turn["calls"]))
             elif kind == "compaction":
@@ -154,7 +154,7 @@ def _finished(turn: Json, wanted: Wanted) -> Json:
         return {"role": role, "content": content.settled(turn["content"])}
     said = "".join(turn["content"])
     message: Json = {"role": role, "content": said if said or not turn["calls"] else None}
-    message |= history_fields(turn["reasoning"], wanted)
+    message |= history_fields(turn["thoughts"], wanted)
     if turn["calls"]:
         message["tool_calls"] = turn["calls"]
     return message

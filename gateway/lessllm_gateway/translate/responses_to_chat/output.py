@@ -7,7 +7,7 @@ from typing import Any
 
 from lessllm_shared.streams.merge import merge, merged
 
-from lessllm_gateway.translate.responses_to_chat.carried import FIELDS, pack
+from lessllm_gateway.translate.carried import FIELDS, pack
 from lessllm_gateway.translate.responses_to_chat.items import Call, Item, Message, Reasoning, Tell
 from lessllm_gateway.translate.translation import Json
 from lessllm_gateway.translate.values import fields, objects, text

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lessllm_gateway.errors import Rejection
-from lessllm_gateway.translate.responses_to_chat.carried import TEXTS, Carried, unpack
+from lessllm_gateway.translate.carried import TEXTS, Carried, unpack
 from lessllm_gateway.translate.responses_to_chat.content import LACKING, is_plain, parts, string, texts
 from lessllm_gateway.translate.traits import NO_REASONING, UNSIGNED, call_id
 from lessllm_gateway.translate.translation import Json, Wanted
