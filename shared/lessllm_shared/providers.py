@@ -18,6 +18,7 @@ class ChatTraits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     efforts: dict[str, tuple[str, ...]] = {}
     thinking: dict[str, Literal["thinking", "enable_thinking"]] = {}
+    cache_marks: dict[str, Literal["cache_control", "prompt_cache_breakpoint"]] = {}
     tools_without_effort: tuple[str, ...] = ()
     reasoning: Literal["never", "kept", "always"] = "never"
     thought_signatures: bool = False

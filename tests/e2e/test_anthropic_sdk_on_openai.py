@@ -260,6 +260,19 @@ def test_the_clients_key_goes_nowhere_and_the_row_shows_both_sides(services, ups
     assert b"sk-ant-clients" not in repr(row).encode()
 
 
+@pytest.mark.parametrize("upstream", ["simulator"], indirect=True)
+@pytest.mark.parametrize("is_marked", [True, False])
+def test_a_marked_prefix_is_read_from_the_cache_by_another_question(services, upstream, is_marked):
+    """OpenAI's newer models cache only where a request says so, or at its last message."""
+    del upstream
+    rules = f"{is_marked}: You answer in one short sentence. " * 300
+    mark = {"cache_control": {"type": "ephemeral"}} if is_marked else {}
+    asked = {"model": "openai/gpt-5.6-sol", "system": [{"type": "text", "text": rules, **mark}]}
+    first, second = (ask(services, "plain", messages=user(said), **asked).usage for said in ("One?", "Two?"))
+    assert (second.cache_read_input_tokens > 1024) == is_marked
+    assert first.cache_creation_input_tokens > 1024
+
+
 # --- A real model ------------------------------------------------------------------------------------------
 
 

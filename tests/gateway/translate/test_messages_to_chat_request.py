@@ -569,3 +569,31 @@ def test_what_is_no_request_is_refused(body):
 def test_lone_surrogates_become_what_can_be_sent():
     body = json.dumps({**ASKED, "messages": [user("\ud800!")]}).encode()
     assert json.loads(translation().request(body))["messages"] == [user("\ufffd!")]
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "mark"),
+    [
+        ("openai", "gpt-5.6-sol", {"prompt_cache_breakpoint": {"mode": "explicit"}}),
+        ("openrouter", "anthropic/claude-sonnet-5", {"cache_control": {"type": "ephemeral", "ttl": "1h"}}),
+        ("dashscope", "qwen3-max", {"cache_control": {"type": "ephemeral", "ttl": "1h"}}),
+        ("openai", "gpt-5.5", {}),
+        ("deepseek", "deepseek-v4-pro", {}),
+    ],
+)
+def test_marks_for_the_cache_go_to_models_that_cache_where_they_are_told(provider, model, mark):
+    cached = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    system, asked = said(
+        user([text("a"), {**PNG, **cached}]),
+        system=[text("Be brief."), {**text("Rules."), **cached}],
+        provider=provider,
+        model=model,
+    )
+    assert asked["content"][1] == {
+        "type": "image_url",
+        "image_url": {"url": "data:image/png;base64,aGk="},
+        **mark,
+    }
+    assert system["content"] == (
+        [text("Be brief."), {**text("Rules."), **mark}] if mark else "Be brief.\n\nRules."
+    )

@@ -7,6 +7,7 @@ can't be in every message: see `turns`.
 from typing import Any
 
 from lessllm_gateway.errors import Rejection
+from lessllm_gateway.translate.traits import by_model
 from lessllm_gateway.translate.translation import Json, Wanted
 from lessllm_gateway.translate.values import fields, text
 
@@ -31,7 +32,16 @@ def parts_of(block: Json, where: str, wanted: Wanted) -> list[Json]:
         return []
     if fields(block.get("citations")).get("enabled") is True:
         wanted.drop("messages.citations", f"{where} asks for citations, and the provider gives none")
-    return make(block, where, wanted)
+    return marked(make(block, where, wanted), block, wanted)
+
+
+def marked(parts: list[Json], block: Json, wanted: Wanted) -> list[Json]:
+    """The parts of a block; the last one has the block's mark for the cache, where the model knows such."""
+    name = by_model(wanted.chat.cache_marks, wanted.model)
+    if name is None or not parts or not fields(block.get("cache_control")):
+        return parts
+    mark = block["cache_control"] if name == "cache_control" else {"mode": "explicit"}
+    return [*parts[:-1], {**parts[-1], name: mark}]
 
 
 def text_part(said: str) -> Json:
@@ -41,7 +51,7 @@ def text_part(said: str) -> Json:
 
 def settled(parts: list[Json]) -> str | list[Json]:
     """A message's content: a string where it can be one, since not every server takes lists."""
-    if all(part["type"] == "text" for part in parts):
+    if all(part.keys() == {"type", "text"} for part in parts):
         return SEPARATOR.join(part["text"] for part in parts)
     return parts
 

@@ -61,17 +61,18 @@ class _Turns:
     def messages(self) -> list[Json]:
         return [_finished(turn, self._wanted) for turn in self._turns]
 
-    def system(self, said: Any, where: str) -> None:
-        parts = []
-        for i, block in enumerate(content.blocks_of(said, where)):
+    def system(self, given: Any, where: str) -> None:
+        parts: list[Json] = []
+        for i, block in enumerate(content.blocks_of(given, where)):
             if block.get("type") == "text":
-                parts.append(content.text_part(_without_billing(text(block.get("text")))))
+                said = _without_billing(text(block.get("text")))
+                parts += content.marked([content.text_part(said)] if said else [], block, self._wanted)
             else:
                 kind = text(block.get("type"))
                 self._wanted.drop(
                     f"system.{kind}", f"{where}[{i}] has no counterpart in OpenAI's chat completions"
                 )
-        self._add("system", [part for part in parts if part["text"]])
+        self._add("system", parts)
 
     def user(self, said: Any, where: str) -> None:
         parts: list[Json] = []
