@@ -28,6 +28,7 @@ _FORMATS = (
     ("/messages", ApiFormat.MESSAGES),
     (":generateContent", ApiFormat.GEMINI),
     (":streamGenerateContent", ApiFormat.GEMINI),
+    (":countTokens", ApiFormat.GEMINI_COUNT_TOKENS),
 )
 # Bodies of these must be readable JSON, and their model decides where they go.
 INTERPRETED = {
@@ -102,7 +103,7 @@ def find_endpoint(
         return Endpoint(api_format or ApiFormat.OTHER, dialect, None, rest, lists_models=lists_models)
     if first in providers:
         rest = path.removeprefix(f"/{first}")
-        if api_format is ApiFormat.GEMINI:
+        if api_format in {ApiFormat.GEMINI, ApiFormat.GEMINI_COUNT_TOKENS}:
             model, _, verb = path.rpartition("/")[2].rpartition(":")
             return Endpoint(api_format, "gemini", first, rest, model, streaming=verb.startswith("stream"))
         return Endpoint(api_format or ApiFormat.OTHER, providers[first], first, rest)

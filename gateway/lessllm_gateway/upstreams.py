@@ -74,9 +74,8 @@ def _upstream(
 ) -> Upstream:
     key = f"providers.{name}"
     base_url = (configured.base_url or preset.base_url or "").rstrip("/")
-    passthrough_url = (None if configured.base_url else preset.passthrough_url) or base_url.removesuffix(
-        "/v1"
-    )
+    # Of another address of the provider's, what the preset's base_url has besides: a mirror, say.
+    beyond = (preset.base_url or "").removeprefix(preset.passthrough_url) if preset.passthrough_url else "/v1"
     base = _address(base_url, f"{key}.base_url")
     wire_format = configured.format or preset.format
     key_header = configured.key_header or preset.key_header or _KEY_HEADERS[wire_format]
@@ -87,7 +86,7 @@ def _upstream(
         name=name,
         format=wire_format,
         base=base,
-        passthrough=_address(passthrough_url, f"{key}.base_url"),
+        passthrough=_address(base_url.removesuffix(beyond), f"{key}.base_url"),
         configured_key=_usable(
             configured.api_key.get_secret_value() if configured.api_key else None, f"{key}.api_key"
         ),

@@ -28,6 +28,7 @@ class ApiFormat(StrEnum):
     MESSAGES = "anthropic-messages"
     COUNT_TOKENS = "anthropic-count-tokens"
     GEMINI = "gemini"
+    GEMINI_COUNT_TOKENS = "gemini-count-tokens"
     OTHER = "other"
 
 

@@ -32,7 +32,7 @@ def route(model, endpoint=CHAT, caller=CLIENT, environ=ALL_KEYS, **sections) -> 
         (
             "gemini-pro",
             "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions",
-            "gemini-2.5-pro",
+            "gemini-pro-latest",
             "sk-GEMINI",
         ),
         ("deepseek-chat", "https://api.deepseek.com/v1/chat/completions", "deepseek-chat", "sk-DEEPSEEK"),
