@@ -10,7 +10,7 @@ because it is the one place that says what a column means.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-INTERPRETER_VERSION = 2  # raised whenever a derived column's meaning or computation changes
+INTERPRETER_VERSION = 3  # raised whenever a derived column's meaning or computation changes
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ the time of the network read that completed it. Never raises on a body.
 from dataclasses import dataclass, field
 from typing import Any
 
-from lessllm_shared.record import CallRecord, EndReason
+from lessllm_shared.json_array import ArrayParser
+from lessllm_shared.record import ApiFormat, CallRecord, EndReason
 from lessllm_shared.sse import Event, EventParser, EventTooLargeError
 from lessllm_shared.streams import Brings, StreamReader, stream_reader
 from lessllm_shared.tolerant_json import dumps, loads
@@ -38,10 +39,13 @@ def read_answer(record: CallRecord) -> Answer:
     """The upstream's answer in `record`."""
     content_type = (header(record, "content-type") or "").lower()
     # An error to a streaming request comes as plain JSON.
-    if "text/event-stream" in content_type or (record.upstream_streaming and "json" not in content_type):
+    is_events = "text/event-stream" in content_type or (
+        record.upstream_streaming and "json" not in content_type
+    )
+    if is_events or _is_array_stream(record):
         reader = stream_reader(record.upstream_format or record.api_format)
         if reader is not None and record.response_body:
-            return _Replay(record, reader).run()
+            return _Replay(record, reader, EventParser() if is_events else ArrayParser()).run()
     return _whole(record)
 
 
@@ -100,6 +104,14 @@ def text_at(value: Any, path: tuple[str | int, ...]) -> str | None:
     return found if isinstance(found, str) and found else None
 
 
+def _is_array_stream(record: CallRecord) -> bool:
+    """Whether this is Gemini's stream without `alt=sse`: a JSON array that comes element by element."""
+    if not record.upstream_streaming or record.api_format is not ApiFormat.GEMINI:
+        return False
+    body, _ = decode(record.response_body, header(record, "content-encoding") or "")
+    return (record.status_code or 0) < 400 and body.lstrip()[:1] == b"["
+
+
 def _whole(record: CallRecord) -> Answer:
     encoding = header(record, "content-encoding") or ""
     body, damaged = decode(record.response_body, encoding)
@@ -116,14 +128,15 @@ def _whole(record: CallRecord) -> Answer:
 
 
 class _Replay:
-    def __init__(self, record: CallRecord, reader: StreamReader) -> None:
+    def __init__(self, record: CallRecord, reader: StreamReader, parser: EventParser | ArrayParser) -> None:
         self._record = record
         self._reader = reader
+        self._parser = parser
         self._answer = Answer(streamed=True)
 
     def run(self) -> Answer:
         answer, reader, record = self._answer, self._reader, self._record
-        decoder, parser = Decoder(header(record, "content-encoding") or ""), EventParser()
+        decoder, parser = Decoder(header(record, "content-encoding") or ""), self._parser
         body, start = record.response_body, 0
         now: int | None = None
         try:

@@ -12,7 +12,8 @@ from lessllm_shared.tolerant_json import loads
 from lessllm_collector.interpret.answer import Answer, header
 from lessllm_collector.interpret.usage import Usage, at
 
-_SUMMARISING = frozenset({ApiFormat.RESPONSES, ApiFormat.MESSAGES})  # thinking comes as a summary
+# Thinking comes as a summary.
+_SUMMARISING = frozenset({ApiFormat.RESPONSES, ApiFormat.MESSAGES, ApiFormat.GEMINI})
 
 
 def times(record: CallRecord, answer: Answer, usage: Usage) -> dict[str, Any]:
