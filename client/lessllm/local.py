@@ -122,6 +122,6 @@ def _launch(plan: Plan, folder: state.ServerState, lease: state.Lock) -> state.R
 def _is_ready(running: state.Running) -> bool:
     urls = [url for url in (running.collector_url, running.url) if url is not None]
     try:
-        return all(httpx.get(f"{url}/readyz", trust_env=False).status_code == 200 for url in urls)
+        return all(httpx.get(f"{url}/healthz", trust_env=False).status_code == 200 for url in urls)
     except httpx.RequestError:
         return False

@@ -215,6 +215,6 @@ async def _ready(url: str) -> None:
     async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
         while True:
             with contextlib.suppress(httpx.RequestError):
-                if (await client.get(f"{url}/readyz")).status_code == 200:
+                if (await client.get(f"{url}/healthz")).status_code == 200:
                     return
             await asyncio.sleep(_POLL_S)

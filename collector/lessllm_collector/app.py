@@ -45,12 +45,11 @@ class Intake:
         inbox = Inbox()
         self._receiver = Receiver(socket, Ledger(store.committed()), inbox)
         self.writer = Writer(
-            store.cursor(),
+            store,
             inbox,
             prices,
             switches,
             self._receiver.committed,
-            store.give_way,
             recording.bodies,
         )
         self._retention = Retention(store, self.writer, recording.retention)
@@ -96,7 +95,7 @@ def create_app(settings: CollectorSettings, store: Store, entrance: Entrance) ->
     app = FastAPI(title="LessLLM collector", lifespan=lifespan)
     key = settings.collector.api_key
     install_errors(app)
-    _add_own_endpoints(app)
+    _add_own_endpoints(app, store)
 
     async def work_out_again(since: datetime | None) -> int:
         return await reanalyze(app.state.writer, prices, since)
@@ -116,7 +115,7 @@ def create_app(settings: CollectorSettings, store: Store, entrance: Entrance) ->
     return app
 
 
-def _add_own_endpoints(app: FastAPI) -> None:
+def _add_own_endpoints(app: FastAPI, store: Store) -> None:
     @app.get("/healthz", tags=["service"])
     def healthz() -> dict[str, str]:
         """The process answers."""
@@ -125,7 +124,7 @@ def _add_own_endpoints(app: FastAPI) -> None:
     @app.get("/readyz", tags=["service"])
     def readyz() -> JSONResponse:
         """Records are committed. 503 with the reason while they can't be."""
-        trouble = app.state.writer.trouble
+        trouble = store.trouble or app.state.writer.trouble
         if trouble is None:
             return JSONResponse({"status": "ok"})
         return JSONResponse({"status": "failing", "reason": trouble}, 503)

@@ -18,8 +18,10 @@ from typing import BinaryIO
 import duckdb
 
 from lessllm_collector.errors import Refusal
+from lessllm_collector.faults import first_line, is_full
 from lessllm_collector.pieces import PiecesResponse
-from lessllm_collector.store import CONFIG, Store, beside, first_line, log_of, row_counts
+from lessllm_collector.room import log_of
+from lessllm_collector.store import CONFIG, Store, beside, row_counts
 from lessllm_collector.writer import Writer
 
 MEDIA_TYPE = "application/vnd.duckdb"
@@ -39,11 +41,11 @@ class Backups:
         self._running = False
 
     async def start(self) -> PiecesResponse:
-        """The answer, once the copy is made. Raises Refusal."""
+        """The answer, once the copy is made. Raises Refusal, StoreError."""
         if self._running:
             raise Refusal(503, "busy", "a backup runs already: try again when it is done")
-        self._running = True
         backup = Backup(self._store)
+        self._running = True
         try:
             await self._writer().run(backup.hold)
             await asyncio.to_thread(backup.make)
@@ -165,6 +167,6 @@ async def _pieces(backup: Backup) -> AsyncIterator[bytes]:
 
 def _refusal(error: OSError | duckdb.Error) -> Refusal:
     reason = error.strerror if isinstance(error, OSError) else first_line(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error):
         return Refusal(507, "disk_full", f"the copy beside the database can't be written: {reason}")
     return Refusal(500, "backup_failed", f"the database can't be copied: {reason}")

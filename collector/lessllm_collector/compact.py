@@ -18,8 +18,10 @@ from lessllm_shared.config import CollectorSettings
 from lessllm_shared.config.sections import Query
 from lessllm_shared.service import fail, settings_from_arguments
 
+from lessllm_collector.faults import explain
 from lessllm_collector.retention import STEP_ROWS, Step, steps
-from lessllm_collector.store import CONFIG, Store, StoreError, beside, explain, log_of, row_counts
+from lessllm_collector.room import log_of
+from lessllm_collector.store import CONFIG, Store, StoreError, beside, row_counts
 
 Progress = Callable[[int, int], None]
 

@@ -5,10 +5,14 @@
 
 from collections.abc import Mapping
 
+import duckdb
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+
+from lessllm_collector.faults import is_full, reason
+from lessllm_collector.store import StoreError
 
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
@@ -25,7 +29,7 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault
 
 def install_errors(app: FastAPI) -> None:
     """Every error of the app becomes an answer of that form."""
-    for kind in (Refusal, RequestValidationError, HTTPException, Exception):
+    for kind in (Refusal, StoreError, duckdb.Error, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _answer)
 
 
@@ -36,6 +40,12 @@ async def _answer(request: Request, error: Exception) -> JSONResponse:
         case Refusal():
             status, code, message = error.status, error.code, error.message
             headers = {"www-authenticate": "Bearer"} if status == 401 else None
+        case StoreError():
+            status, code, message = 503, "database_unavailable", str(error)
+        case duckdb.Error() if is_full(error):
+            status, code, message = 507, "disk_full", reason(error)
+        case duckdb.Error():
+            raise error  # as any other defect
         case RequestValidationError():
             first = error.errors()[0]
             status, code, message = 422, "invalid_parameter", f"{first['loc'][-1]}: {first['msg']}"

@@ -39,11 +39,11 @@ class Exports:
         self._running = 0
 
     async def start(self, chosen: Filter) -> StreamingResponse:
-        """The answer, once its beginning is there. Raises Refusal."""
+        """The answer, once its beginning is there. Raises Refusal, StoreError."""
         if self._running >= AT_ONCE:
             raise Refusal(503, "busy", "too many exports run already: try again when one is done")
-        self._running += 1
         export = Export(self._store.cursor(), chosen)
+        self._running += 1
         try:
             first = await asyncio.to_thread(export.begin)
         except BaseException:

@@ -13,8 +13,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import duckdb
-
 from lessllm_collector.metrics import INBOX_BYTES
 
 MAX_BYTES = 256 * 1024 * 1024
@@ -44,7 +42,7 @@ class Batch:
         return Batch(self.gateway_id, first, self.last_seq, records)
 
 
-Job = Callable[[duckdb.DuckDBPyConnection], None]
+Job = Callable[[], None]
 
 
 class Inbox:
@@ -88,6 +86,18 @@ class Inbox:
                 batches.append(following)
                 self._waiting.popleft()
             return batches
+
+    def take_job(self, timeout_s: float) -> Job | None:
+        """The first job, while batches can't be committed. None: no job came in time, or it is the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._end_s is not None or self._first_job(), timeout_s)
+            job = self._first_job() if self._end_s is None else None
+            if job is not None:
+                self._waiting.remove(job)
+            return job
+
+    def _first_job(self) -> Job | None:
+        return next((work for work in self._waiting if not isinstance(work, Batch)), None)
 
     def done(self, batches: list[Batch]) -> None:
         """These are committed: there is room again."""

@@ -44,6 +44,10 @@ RECORDS_LOST = Counter("lessllm_collector_records_lost_total", "Records that gat
 RECORDS_QUARANTINED = Counter("lessllm_collector_records_quarantined_total", "Records that can't be stored")
 COMMIT_SECONDS = Histogram("lessllm_collector_commit_seconds", "Interpreting and committing one batch")
 COMMITS_FAILED = Counter("lessllm_collector_commits_failed_total", "Commits that failed and are tried again")
+COMMITS_FAILING = Gauge(
+    "lessllm_collector_commits_failing", "1: records can't be committed, and /readyz says why; 0: they can"
+)
+DISK_FREE_BYTES = Gauge("lessllm_collector_disk_free_bytes", "Free on the disk of the database")
 BODIES_EXPIRED = Counter("lessllm_collector_bodies_expired_total", "Calls whose bodies were deleted by age")
 CALLS_EXPIRED = Counter("lessllm_collector_calls_expired_total", "Calls that were deleted by age")
 RETENTION_FAILED = Counter("lessllm_collector_retention_failed_total", "Runs of retention that failed")

@@ -66,7 +66,10 @@ class Readers:
     async def read(
         self, job: Callable[[duckdb.DuckDBPyConnection], _Found], finish: Callable[[_Found], _Made]
     ) -> _Made:
-        """What `finish` makes of what `job` finds over a connection that can only read. Raises Refusal."""
+        """What `finish` makes of what `job` finds over a connection that can only read.
+
+        Raises Refusal, StoreError.
+        """
         await self._take_turn()
         work = asyncio.get_running_loop().run_in_executor(self._threads, lambda: finish(self._find(job)))
         work.add_done_callback(self._give_turn)
@@ -99,14 +102,13 @@ class Readers:
             try:
                 connection.execute("BEGIN TRANSACTION READ ONLY")
                 return job(connection)
-            except duckdb.FatalException as error:  # nothing can be read or written any more
-                self._watchdog.end_process(f"the database failed: {error}")
-                raise
             except (
                 duckdb.Error,
                 pa.ArrowException,
                 OSError,
             ) as error:  # OSError: Arrow's reader, interrupted
+                if isinstance(error, _ENDS):
+                    self._store.check(error)
                 raise refusal(error, watch.exceeded) from None
             finally:
                 connection.close()
@@ -180,4 +182,6 @@ def _bytes(limit: str) -> int:
 
 
 _UNITS = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
-_FAULTS = (duckdb.InternalException, duckdb.IOException)
+# What a statement hears when the database has failed, or was closed for that under it.
+_ENDS = (duckdb.FatalException, duckdb.ConnectionException)
+_FAULTS = (*_ENDS, duckdb.InternalException, duckdb.IOException)

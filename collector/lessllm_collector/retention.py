@@ -20,8 +20,9 @@ from lessllm_shared.config import sections
 from prometheus_client import Counter
 
 from lessllm_collector import metrics
+from lessllm_collector.faults import reason
 from lessllm_collector.schema import BODIES
-from lessllm_collector.store import Store, first_line
+from lessllm_collector.store import Store
 from lessllm_collector.writer import Writer
 
 INTERVAL_S = 300.0
@@ -76,8 +77,7 @@ class Retention:
         except Exception as error:  # noqa: BLE001 - the task's top: the next run tries again
             metrics.RETENTION_FAILED.inc()
             if not self._failing:
-                reason = first_line(error)
-                log.error("old data can't be deleted, tried again every %g s: %s", INTERVAL_S, reason)  # noqa: TRY400 - it says all
+                log.error("old data can't be deleted, tried again every %g s: %s", INTERVAL_S, reason(error))  # noqa: TRY400 - it says all
             self._failing = True
         else:
             metrics.RETENTION_RUN.set_to_current_time()

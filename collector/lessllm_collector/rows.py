@@ -28,6 +28,7 @@ _ARROW_TYPES: Mapping[str, pa.DataType] = {
     "DOUBLE": pa.float64(),
     "TIMESTAMPTZ": pa.timestamp("us", "UTC"),
 }
+_ROW_BYTES = 1024  # numbers, and which values are NULL
 _SCHEMA = pa.schema([(column.name, _ARROW_TYPES[column.sql_type]) for column in STORED])
 
 
@@ -80,6 +81,14 @@ def quarantine(connection: duckdb.DuckDBPyConnection, records: Iterable[Unstorab
             "INSERT INTO internal.quarantine VALUES (?, ?, now(), ?, ?)",
             [one.gateway_id, one.sequence, one.error, one.record],
         )
+
+
+def size_bytes(rows: Iterable[Row], quarantined: Iterable[Unstorable]) -> int:
+    """About what they take in the database's log."""
+    return sum(
+        _ROW_BYTES + sum(len(value) for value in row.values() if isinstance(value, (bytes, str)))
+        for row in rows
+    ) + sum(_ROW_BYTES + len(one.record) for one in quarantined)
 
 
 def _table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:

@@ -2,34 +2,38 @@
 
 What users query is the view `api_calls`; the tables behind it are in a schema of their own. External
 access is off and the configuration locked for every cursor: no SQL reaches a file or changes a limit.
+After an error for which DuckDB gives the database up, such as a disk that gets full in the middle of a
+checkpoint, it is opened again: all that was committed is there. Meanwhile there are no cursors.
 """
 
+import errno
 import glob
 import logging
 import math
 import os
 import secrets
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
 from lessllm_shared.config.sections import Query
 
-from lessllm_collector.migrations import TooNewError, migrate
-from lessllm_collector.schema import COLUMNS, GAP_COLUMNS, GAPS, VIEW_COLUMNS
+from lessllm_collector import room
+from lessllm_collector.faults import explain, reason
+from lessllm_collector.migrations import TooNewError
+from lessllm_collector.preparation import prepare
 
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "storage_compatibility_version": "latest",
     "max_vacuum_tasks": "0",
 }
-MERGED_BYTES = 64 * 1024 * 1024  # of the file: writing all of it anew takes 1 to 2 s
+RETRY_S = 1.0
 
 log = logging.getLogger(__name__)
 
 
 class StoreError(Exception):
-    """The database can't be opened. The message says why, and what to do."""
+    """The database is not open. The message says why, and what to do."""
 
 
 class Store:
@@ -42,24 +46,37 @@ class Store:
         self.give_way = threading.Event()
         # Set when the process is to end: queries end at once.
         self.closing = threading.Event()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = duckdb.connect(str(path), config=CONFIG)
-            _clear(path)
-            _prepare(self._database, limits)
-            # To read the file as it is. Closing one ends all locks that this process has on it, DuckDB's too:
-            # it is open for as long as the database.
-            self._file = path.open("rb")
-        except (duckdb.Error, TooNewError, OSError) as error:
-            raise StoreError(explain(path, error)) from None
+        self.trouble: str | None = None  # why there are no cursors at the moment
+        self._limits = limits
+        self._changing = threading.Lock()
+        self._opener: threading.Thread | None = None
+        self._open()
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A connection of its own to the database, for one thread."""
-        return self._database.cursor()
+        """A connection of its own to the database, for one thread. Raises StoreError."""
+        with self._changing:
+            if self.trouble is not None:
+                raise StoreError(self.trouble)
+            return self._database.cursor()
+
+    def check(self, error: Exception) -> None:
+        """After an error that may have been the end of the database. Raises StoreError if it was.
+
+        It is opened again then, as soon as the queries that still run have ended.
+        """
+        with self._changing:
+            if self.trouble is None and _has_failed(self._database):
+                self.trouble = f"the database failed and is opened again: {reason(error)}"
+                log.error(self.trouble)
+                self._opener = threading.Thread(target=self._open_again, name="opener")
+                self._opener.start()
+            if self.trouble is not None:
+                raise StoreError(self.trouble)
 
     def committed(self) -> dict[str, int]:
-        """How far each gateway process's records are in the database."""
-        return dict(self.cursor().execute("SELECT gateway_id, committed FROM internal.deliveries").fetchall())
+        """How far each gateway process's records are in the database. Raises StoreError, duckdb.Error."""
+        with self.cursor() as cursor:
+            return dict(cursor.execute("SELECT gateway_id, committed FROM internal.deliveries").fetchall())
 
     def size_bytes(self) -> int:
         """Of the file, its log apart."""
@@ -68,24 +85,61 @@ class Store:
     def cached_bytes(self) -> float:
         """Of the file, what DuckDB keeps in memory: what it has written and read, while there is room."""
         try:
-            with self._database.cursor() as connection:
+            with self.cursor() as connection:
                 found = connection.execute(_CACHED).fetchone()
-        except duckdb.Error:
+        except (StoreError, duckdb.Error):
             return math.nan
         return float(found[0]) if found else math.nan
 
     def file_bytes(self, start: int, size_bytes: int) -> bytes:
-        """A part of the file as it is on the disk, from any thread."""
+        """A part of the file as it is on the disk, from any thread. Raises OSError."""
+        if self._file.closed:
+            raise OSError(errno.EIO, "the database failed and is opened again")
         return os.pread(self._file.fileno(), size_bytes, start)
 
     def close(self) -> None:
         """Write everything into the one file, and let go of it."""
+        self.closing.set()
+        if self._opener is not None:
+            self._opener.join()
         try:
-            self._database.execute("CHECKPOINT")
-        except duckdb.Error as error:
-            log.warning(
-                "what was committed stays in %s.wal until the next start: %s", self.path, first_line(error)
-            )
+            with self.cursor() as cursor:
+                room.checkpoint(self.path, cursor)
+        except (StoreError, room.NoRoom, OSError, duckdb.Error) as error:
+            kept = room.log_of(self.path)
+            log.warning("what was committed stays in %s until the next start: %s", kept, reason(error))
+        self._let_go()
+
+    def _open(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = duckdb.connect(str(self.path), config=CONFIG)
+        except (duckdb.Error, OSError) as error:
+            raise StoreError(explain(self.path, error)) from None
+        try:
+            _clear(self.path)
+            prepare(self.path, self._database, self._limits)
+            # To read the file as it is. Closing one ends all locks that this process has on it, DuckDB's too:
+            # it is open for as long as the database.
+            self._file = self.path.open("rb")
+        except (duckdb.Error, TooNewError, room.NoRoom, OSError) as error:
+            self._database.close()
+            raise StoreError(explain(self.path, error)) from None
+
+    def _open_again(self) -> None:
+        self._let_go()  # waits for queries that still run
+        while not self.closing.is_set():
+            try:
+                self._open()
+            except StoreError as error:
+                self.trouble = str(error)
+                self.closing.wait(RETRY_S)
+            else:
+                log.warning("the database is open again")
+                self.trouble = None
+                return
+
+    def _let_go(self) -> None:
         self._database.close()
         self._file.close()
 
@@ -93,9 +147,12 @@ class Store:
 _CACHED = "SELECT coalesce(sum(memory_usage_bytes), 0) FROM duckdb_memory() WHERE tag = 'BASE_TABLE'"
 
 
-def log_of(path: Path) -> Path:
-    """Where commits are until a checkpoint."""
-    return path.with_name(f"{path.name}.wal")
+def _has_failed(database: duckdb.DuckDBPyConnection) -> bool:
+    try:
+        database.execute("SELECT 1").fetchall()
+    except duckdb.FatalException:
+        return True
+    return False
 
 
 def beside(path: Path) -> Path:
@@ -120,61 +177,3 @@ def _clear(path: Path) -> None:
     """This process has the database, so no copy of it is being made."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.part*"):
         left.unlink(missing_ok=True)
-
-
-def _prepare(connection: duckdb.DuckDBPyConnection, limits: Query) -> None:
-    migrate(connection)
-    columns = ", ".join(VIEW_COLUMNS.values())
-    connection.begin()  # one commit for all: each waits for the disk
-    connection.execute(f"CREATE OR REPLACE VIEW main.api_calls AS SELECT {columns} FROM internal.calls")  # noqa: S608 - our own names
-    connection.execute(f"CREATE OR REPLACE VIEW main.delivery_gaps AS {GAPS}")
-    _comment(connection, "api_calls", {column.name: column.comment for column in COLUMNS})
-    _comment(connection, "delivery_gaps", GAP_COLUMNS)
-    connection.commit()
-    _merge_row_groups(connection)
-    for setting in (
-        "TimeZone = 'UTC'",  # else date(timestamp) would follow the machine
-        f"memory_limit = '{limits.memory_limit}'",
-        f"threads = {limits.threads}",
-        "allocator_background_threads = true",  # else what a query took stays with the process for long
-        "python_enable_replacements = false",
-        "enable_external_access = false",
-        "lock_configuration = true",
-    ):
-        connection.execute(f"SET GLOBAL {setting}")
-
-
-def _merge_row_groups(connection: duckdb.DuckDBPyConnection) -> None:
-    """A run's last rows are a row group of their own, however few: of many short runs become few again.
-
-    Only while that is soon done, and never later: DuckDB merges whatever row groups are alike in rows, so it
-    writes all bodies again each time that their number doubles, while the writer waits (docs/decisions/0006).
-    """
-    used = connection.execute("SELECT used_blocks * block_size FROM pragma_database_size()").fetchone()
-    if used is not None and used[0] <= MERGED_BYTES:
-        connection.execute("SET GLOBAL max_vacuum_tasks = 100")
-        connection.execute("CHECKPOINT")
-    connection.execute("SET GLOBAL max_vacuum_tasks = 0")
-
-
-def _comment(connection: duckdb.DuckDBPyConnection, view: str, comments: Mapping[str, str]) -> None:
-    for name, comment in comments.items():
-        text = comment.replace("'", "''")
-        connection.execute(f"COMMENT ON COLUMN main.{view}.\"{name}\" IS '{text}'")
-
-
-def explain(path: Path, error: Exception) -> str:
-    """Why the database can't be opened, in a line."""
-    text = str(error)
-    if "Conflicting lock" in text:
-        holder = text.partition("(PID ")[2].partition(")")[0]
-        by = f"process {holder}" if holder else "another process"
-        return f"{path}: in use by {by}: stop it, or set logging.db_path to another file"
-    if "not a valid DuckDB database" in text:
-        return f"{path}: is not a DuckDB file: move it away, or set logging.db_path to another file"
-    return f"{path}: can't be opened: {first_line(error)}"
-
-
-def first_line(error: Exception) -> str:
-    """What DuckDB says, without the advice that may follow."""
-    return str(error).partition("\n")[0] or type(error).__name__

@@ -2,8 +2,8 @@
 
 Rows and the number up to which they are committed go into one transaction, so that every record becomes
 exactly one row. A record that can't be a row is set aside as it came, and never holds up its neighbours.
-If the database can't take a commit, the same batches are tried again until it can, and nothing is
-acknowledged meanwhile: the records are safe in the gateways.
+If the database can't take a commit (the disk is full, say), the same batches are tried again until it can,
+and nothing is acknowledged meanwhile: the records are safe in the gateways.
 """
 
 import asyncio
@@ -12,19 +12,22 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from functools import partial
 from typing import TypeVar
 
 import duckdb
 from lessllm_shared import record as call_record
 
-from lessllm_collector import metrics, rows
+from lessllm_collector import metrics, room, rows
 from lessllm_collector.bodies import Policy, as_kept
+from lessllm_collector.faults import reason
 from lessllm_collector.inbox import Batch, Inbox
 from lessllm_collector.interpret import Prices, interpret
 from lessllm_collector.rows import Row, Unstorable
-from lessllm_collector.store import first_line
+from lessllm_collector.store import Store, StoreError
 from lessllm_collector.switches import Switches
 
 RETRY_S = 1.0
@@ -37,34 +40,33 @@ Committed = Callable[[str, int], None]
 
 
 class Writer:
-    """Owns the writing connection and its thread: `start`, then `stop`."""
+    """Owns the thread: `start`, then `stop`."""
 
     def __init__(
         self,
-        connection: duckdb.DuckDBPyConnection,
+        store: Store,
         inbox: Inbox,
         prices: Prices,
         switches: Switches,
         committed: Committed,
-        give_way: threading.Event,
         bodies: Policy = "full",
     ) -> None:
-        """`committed(gateway_id, last_seq)` is called on the writer's thread after each commit.
-
-        `give_way` is set while a commit lacks the memory that queries hold.
-        """
+        """`committed(gateway_id, last_seq)` is called on the writer's thread after each commit."""
         self.trouble: str | None = None  # why commits fail at the moment
         # Held by whoever goes through all rows by rowid: a checkpoint after deletions numbers them anew.
         self.rowids = asyncio.Lock()
-        self._connection = connection
+        self._store = store
         self._inbox = inbox
         self._prices = prices
         self._switches = switches
         self._committed = committed
-        self._give_way = give_way
         self._bodies = bodies
+        self._in_doubt = False  # the database failed, perhaps after a commit
+        self._known: dict[str, int] = {}  # what was committed when it was open again
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="writer")
+        metrics.COMMITS_FAILING.set_function(lambda: self.trouble is not None)
+        metrics.DISK_FREE_BYTES.set_function(partial(room.free_bytes, store.path))
 
     def start(self) -> None:
         """From now on the inbox is worked off."""
@@ -86,24 +88,27 @@ class Writer:
     async def checkpoint(self) -> None:
         """What was committed goes from the log into the database's file, and what was deleted frees space.
 
-        Not now if a transaction of someone else's is in the way: it is done at a later commit.
+        Not now if a transaction of someone else's is in the way, or the disk is full: it is done at a later
+        commit.
         """
 
         def write(connection: duckdb.DuckDBPyConnection) -> None:
-            with contextlib.suppress(duckdb.TransactionException):
-                connection.execute("CHECKPOINT")
+            with contextlib.suppress(duckdb.TransactionException, room.NoRoom):
+                room.checkpoint(self._store.path, connection)
 
         await self._submit(write)
 
     async def _submit(self, job: Callable[[duckdb.DuckDBPyConnection], Result]) -> Result:
         future: Future[Result] = Future()
 
-        def work(connection: duckdb.DuckDBPyConnection) -> None:
+        def work() -> None:
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                future.set_result(job(connection))
+                with self._store.cursor() as connection:
+                    future.set_result(job(connection))
             except Exception as error:  # noqa: BLE001 - whoever waits for the job gets it
+                self._look_at(error)
                 future.set_exception(error)
 
         self._inbox.submit(work)
@@ -113,22 +118,27 @@ class Writer:
         try:
             while (work := self._inbox.take()) is not None:
                 if isinstance(work, list):
-                    self._store(work)
+                    self._work_off(work)
                     self._inbox.done(work)
                 else:
-                    work(self._connection)
+                    work()
         except Exception as error:
             # Whoever runs the collector starts it again, and the gateways send again what is not committed.
             log.exception("the writer can't go on: the collector stops")
             self.trouble = type(error).__name__
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def _store(self, batches: list[Batch]) -> None:
+    def _work_off(self, batches: list[Batch]) -> None:
         """Commit, acknowledge, count."""
         with metrics.COMMIT_SECONDS.time():
             good, bad = self._interpret(batches)
             while not self._commit(batches, good, bad):
-                if self._stopping.wait(RETRY_S):
+                if len(batches) > 1:  # each may fit where all together don't
+                    for batch in batches:
+                        self._work_off([batch])
+                    return
+                self._do_jobs(RETRY_S)
+                if self._stopping.is_set():
                     return
         for gateway_id, last_seq in _watermarks(batches).items():
             self._committed(gateway_id, last_seq)
@@ -137,6 +147,12 @@ class Writer:
             metrics.count(row)
             if self._switches.debug_mode:
                 _log_call(row)
+
+    def _do_jobs(self, for_s: float) -> None:
+        """What waits while the disk is full may be what makes room."""
+        until_s = time.monotonic() + for_s
+        while (job := self._inbox.take_job(until_s - time.monotonic())) is not None:
+            job()
 
     def _interpret(self, batches: Iterable[Batch]) -> tuple[list[tuple[Row, bytes]], list[Unstorable]]:
         """Rows with the records they came from, and records that can't be read."""
@@ -156,28 +172,54 @@ class Writer:
     def _commit(self, batches: list[Batch], good: list[tuple[Row, bytes]], bad: list[Unstorable]) -> bool:
         """False: the database can't take it now. What can never be a row moves from `good` to `bad`."""
         try:
-            try:
-                self._write(batches, good, bad)
-            except rows.UNSTORABLE:
-                bad += self._sift(good)
-                self._write(batches, good, bad)
-        except duckdb.FatalException:  # DuckDB has given this database up until it is opened again
-            raise
-        except duckdb.Error as error:
-            metrics.COMMITS_FAILED.inc()
-            if isinstance(error, duckdb.OutOfMemoryException):
-                self._give_way.set()
-            if self.trouble is None:
-                log.error("records can't be committed, nothing is acknowledged until they can: %s", error)  # noqa: TRY400 - the place is known, the reason is the message
-            self.trouble = first_line(error)
+            if not self._is_committed(batches):
+                with self._store.cursor() as connection:
+                    size_bytes = rows.size_bytes([row for row, _ in good], bad)
+                    room.make(self._store.path, connection, size_bytes)
+                    try:
+                        self._write(connection, batches, good, bad)
+                    except rows.UNSTORABLE:
+                        bad += self._sift(connection, good)
+                        self._write(connection, batches, good, bad)
+        except (duckdb.Error, StoreError, room.NoRoom, OSError) as error:
+            self._look_at(error)
+            if len(batches) == 1:  # else each alone is next
+                self._note(error)
             return False
-        self._give_way.clear()
+        self._store.give_way.clear()
         if self.trouble is not None:
             log.warning("records are committed again")
             self.trouble = None
         return True
 
-    def _write(self, batches: list[Batch], good: list[tuple[Row, bytes]], bad: list[Unstorable]) -> None:
+    def _is_committed(self, batches: list[Batch]) -> bool:
+        if self._in_doubt:
+            self._known = self._store.committed()
+            self._in_doubt = False
+        return all(self._known.get(batch.gateway_id, 0) >= batch.last_seq for batch in batches)
+
+    def _note(self, error: Exception) -> None:
+        """A commit failed."""
+        metrics.COMMITS_FAILED.inc()
+        if isinstance(error, duckdb.OutOfMemoryException):
+            self._store.give_way.set()
+        if self.trouble is None:
+            log.error("records can't be committed, nothing is acknowledged until they can: %s", reason(error))
+        self.trouble = reason(error)
+
+    def _look_at(self, error: Exception) -> None:
+        if isinstance(error, duckdb.FatalException):
+            self._in_doubt = True
+            with contextlib.suppress(StoreError):
+                self._store.check(error)
+
+    def _write(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        batches: list[Batch],
+        good: list[tuple[Row, bytes]],
+        bad: list[Unstorable],
+    ) -> None:
         def write(connection: duckdb.DuckDBPyConnection) -> None:
             if good:
                 rows.insert(connection, [row for row, _ in good])
@@ -187,20 +229,20 @@ class Writer:
             )
             rows.set_committed(connection, _watermarks(batches))
 
-        _in_transaction(self._connection, write)
+        _in_transaction(connection, write)
 
-    def _sift(self, good: list[tuple[Row, bytes]]) -> list[Unstorable]:
+    def _sift(self, connection: duckdb.DuckDBPyConnection, good: list[tuple[Row, bytes]]) -> list[Unstorable]:
         """Takes those rows out of `good` that can't be inserted even alone."""
         bad: list[Unstorable] = []
         for row, data in good[:]:
-            self._connection.begin()
+            connection.begin()
             try:
-                rows.insert(self._connection, [row])
+                rows.insert(connection, [row])
             except rows.UNSTORABLE as error:
                 good.remove((row, data))
                 bad.append(self._unstorable(row["gateway_id"], row["sequence"], error, data))
             finally:
-                self._connection.rollback()
+                connection.rollback()
         return bad
 
     def _unstorable(self, gateway_id: str, sequence: int, error: Exception, data: bytes) -> Unstorable:

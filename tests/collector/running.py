@@ -1,6 +1,8 @@
 """A writer over a database of its own, and records of any age to put into it."""
 
+import asyncio
 import contextlib
+import resource
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -50,9 +52,7 @@ class Running:
         self.switches = Switches(debug_mode=False, enable_cache_analysis=True)
         self.acks = []
         acknowledge = lambda gateway_id, last: self.acks.append((gateway_id, last))  # noqa: E731
-        self.writer = Writer(
-            self.store.cursor(), self.inbox, PRICES, self.switches, acknowledge, self.store.give_way, bodies
-        )
+        self.writer = Writer(self.store, self.inbox, PRICES, self.switches, acknowledge, bodies)
         self.writer.start()
         self._last = 0
 
@@ -72,6 +72,24 @@ class Running:
     async def close(self):
         await self.writer.stop()
         self.store.close()
+
+
+@contextlib.contextmanager
+def largest_file(size_bytes):
+    """No file can be written to beyond that size while the block runs: as on a full disk, writes fail."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def eventually(condition):
+    """Waits until it holds."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - threads bring it about
+            await asyncio.sleep(0.01)
 
 
 @contextlib.contextmanager

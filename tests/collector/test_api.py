@@ -5,6 +5,7 @@ import io
 import json
 from datetime import UTC, datetime
 
+import duckdb
 import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -235,6 +236,20 @@ async def test_a_defect_is_an_error_of_the_same_form_that_tells_nothing(client_f
 
     response = await client_for(reanalyze=fail).post("/reanalyze", json={})
     assert "s3cret" not in error(response, 500, "internal_error")
+
+
+async def test_a_full_disk_and_a_database_that_is_not_open_are_told(client_for, store):
+    async def fail(since):
+        raise duckdb.IOException(f"IO Error: {since}: No space left on device")
+
+    client = client_for(reanalyze=fail)
+    assert "the disk is full" in error(await client.post("/reanalyze", json={}), 507, "disk_full")
+    store.trouble = "the database failed and is opened again"
+    for method, path in (("GET", "/calls"), ("GET", "/export"), ("GET", "/backup")):
+        told = error(await client.request(method, path), 503, "database_unavailable")
+        assert told == store.trouble
+    store.trouble = None
+    assert (await client.get("/backup")).status_code != 503  # nothing is left behind by the refused one
 
 
 PATHS = ("/query", "/calls", "/calls/x", "/stats", "/export", "/backup", "/settings", "/reanalyze")

@@ -1,6 +1,7 @@
 """Reading within limits: rows, size, time, memory, number; and that it never writes or holds up who does."""
 
 import asyncio
+import random
 import re
 import threading
 import time
@@ -12,10 +13,12 @@ import pytest
 from lessllm_collector import query
 from lessllm_collector.errors import Refusal
 from lessllm_collector.query import Question, Readers, ask, bounds, run
+from lessllm_collector.store import StoreError
 from lessllm_collector.watchdog import Bounds, Watchdog
 from lessllm_shared.config.sections import Query
 
 from .conftest import add, call
+from .running import eventually, largest_file
 
 # Every statement of the requirements, as it stands in their examples.
 EXAMPLES = Path(__file__).parents[1] / "e2e/requirements"
@@ -298,14 +301,18 @@ async def test_a_reader_sees_one_moment(readers, store):
     assert await readers().read(job, same) == ((5,), (5,))
 
 
-async def test_a_fatal_error_of_the_database_ends_the_process(readers, ended):
-    def job(connection):
-        del connection
-        raise duckdb.FatalException("FATAL Error: invalidated")
-
-    with pytest.raises(duckdb.FatalException):
-        await readers().read(job, same)
-    assert ended == ["the database failed: FATAL Error: invalidated"]
+async def test_a_database_that_failed_is_opened_again_and_questions_hear_of_it_meanwhile(
+    readers, store, monkeypatch
+):
+    monkeypatch.setattr("lessllm_collector.store.RETRY_S", 0.01)
+    pool = readers()
+    add(store, [call(9, request_body=random.Random(1).randbytes(2_000_000))])
+    with largest_file(store.size_bytes()), pytest.raises(duckdb.FatalException):
+        store.cursor().execute("CHECKPOINT")
+    with pytest.raises(StoreError, match="failed and is opened again"):
+        await pool.read(asking("SELECT 1"), same)
+    await eventually(lambda: store.trouble is None)
+    assert rows(await pool.read(asking("SELECT count(*) FROM api_calls"), same)) == [(6,)]
 
 
 async def test_a_fault_of_the_database_is_no_mistake_of_the_user(readers):

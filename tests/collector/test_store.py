@@ -1,15 +1,17 @@
 """Opening the file: tables, view, lock-down, and the words when it can't be opened."""
 
 import math
+import random
 
 import duckdb
 import pytest
+from lessllm_collector import store as store_module
 from lessllm_collector.migrations import migrate
 from lessllm_collector.schema import COLUMNS, STORED
 from lessllm_collector.store import Store, StoreError
 from lessllm_shared.config.sections import Query
 
-from .running import held
+from .running import eventually, held, largest_file
 
 
 @pytest.fixture
@@ -134,3 +136,58 @@ def test_what_the_database_keeps_of_its_file_in_memory_is_counted(path):
     assert store.cached_bytes() - unread > 7_000_000  # a million doubles, as they are on the disk
     store.close()
     assert math.isnan(store.cached_bytes())
+
+
+def fail(store):
+    """A checkpoint finds no room, for which DuckDB gives the database up."""
+    cursor = store.cursor()
+    cursor.execute(
+        "INSERT INTO internal.quarantine VALUES ('g', 1, now(), 'odd', ?)",
+        [random.Random(1).randbytes(2_000_000)],
+    )
+    with largest_file(store.size_bytes()), pytest.raises(duckdb.FatalException) as raised:
+        cursor.execute("CHECKPOINT")
+    return raised.value
+
+
+async def test_a_database_that_failed_is_opened_again_with_all_that_was_committed(store, monkeypatch):
+    monkeypatch.setattr(store_module, "RETRY_S", 0.01)
+    idle = store.cursor()
+    with pytest.raises(StoreError, match="failed and is opened again: FATAL Error: Failed to create check"):
+        store.check(fail(store))
+    with pytest.raises(StoreError, match="failed and is opened again"):
+        store.cursor()
+    await eventually(lambda: store.trouble is None)
+    found = store.cursor().execute("SELECT sequence, octet_length(record) FROM internal.quarantine")
+    assert found.fetchall() == [(1, 2_000_000)]
+    with pytest.raises(duckdb.ConnectionException, match="closed"):
+        idle.execute("SELECT 1")
+
+
+async def test_a_database_that_can_not_be_opened_again_says_why_until_it_can(store, path, monkeypatch):
+    monkeypatch.setattr(store_module, "RETRY_S", 0.01)
+    error = fail(store)
+    away = path.rename(path.with_name("away"))
+    path.mkdir()
+    with pytest.raises(StoreError):
+        store.check(error)
+    await eventually(lambda: "can't be opened" in (store.trouble or ""))
+    path.rmdir()
+    away.rename(path)
+    await eventually(lambda: store.trouble is None)
+
+
+def test_an_error_that_is_not_the_end_of_the_database_changes_nothing(store):
+    store.check(duckdb.FatalException("FATAL Error: not this one"))
+    assert store.trouble is None
+
+
+def test_closing_a_database_that_failed_lets_go_of_it(path, caplog):
+    store = Store(path, Query())
+    with pytest.raises(StoreError):
+        store.check(fail(store))
+    store.close()
+    assert "what was committed stays in" in caplog.text
+    again = Store(path, Query())
+    assert again.cursor().execute("SELECT count(*) FROM internal.quarantine").fetchone() == (1,)
+    again.close()

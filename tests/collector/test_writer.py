@@ -1,5 +1,9 @@
 """Records into rows: once each, whatever they hold and whatever the database does."""
 
+import asyncio
+import random
+import re
+import threading
 import time
 from datetime import timedelta
 
@@ -7,14 +11,14 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lessllm_collector import rows
+from lessllm_collector import room, rows
 from lessllm_collector.inbox import Batch
 from lessllm_collector.reanalyze import STEP_ROWS, reanalyze
 from lessllm_collector.store import Store
 from lessllm_shared.config.sections import Query
 from lessllm_shared.record import encode
 
-from .running import PRICES, Running, record
+from .running import PRICES, Running, eventually, largest_file, record
 
 
 def _record(**fields):
@@ -89,6 +93,83 @@ async def test_while_the_database_takes_nothing_nothing_is_acknowledged_and_then
     assert len(failures) == 2
     assert running.acks == [("g", 1)]
     assert running.writer.trouble is None
+
+
+async def test_a_commit_for_which_the_disk_has_no_room_is_not_begun_and_done_when_it_has(
+    running, monkeypatch, caplog
+):
+    monkeypatch.setattr("lessllm_collector.writer.RETRY_S", 0.01)
+    monkeypatch.setattr("lessllm_collector.room.LEAST_BYTES", 2**60)
+    for first in (1, 2, 3):
+        await running.inbox.put(_batch(first, _record()))
+    await eventually(lambda: running.writer.trouble is not None)
+    assert re.match(
+        r"the disk is full: [\d.,]+ MB are free beside .*, and [\d.,]+ MB", running.writer.trouble
+    )
+    assert running.acks == []
+    monkeypatch.undo()
+    assert await running.ask("SELECT count(*), count(DISTINCT sequence) FROM api_calls") == [(3, 3)]
+    assert running.acks[-1] == ("g", 3)
+    assert running.writer.trouble is None
+    assert caplog.text.count("can't be committed") == caplog.text.count("committed again") == 1
+
+
+async def test_jobs_are_done_while_nothing_can_be_committed(running, monkeypatch):
+    def none(path, connection, size):
+        raise room.NoRoom(f"{path} {connection} {size}")
+
+    monkeypatch.setattr("lessllm_collector.room.make", none)
+    await running.inbox.put(_batch(1, _record()))
+    await eventually(lambda: running.writer.trouble is not None)
+    assert await running.ask("SELECT count(*) FROM api_calls") == [(0,)]
+    assert running.acks == []
+
+
+async def test_what_has_no_room_together_is_committed_frame_by_frame(running, monkeypatch):
+    def little(path, connection, size):
+        if size > 40_000:
+            raise room.NoRoom(f"{path} {connection}")
+
+    first, second = (_batch(number, _record(request_body=bytes(30_000))) for number in (1, 2))
+    monkeypatch.setattr("lessllm_collector.room.make", little)
+    both = threading.Event()
+    waiting = asyncio.create_task(running.writer.run(lambda _: both.wait()))
+    await asyncio.sleep(0)  # for the job to come first
+    await running.inbox.put(first)
+    await running.inbox.put(second)
+    both.set()
+    await waiting
+    assert await running.ask("SELECT sequence FROM api_calls") == [(1,), (2,)]
+    assert running.acks == [("g", 1), ("g", 2)]
+
+
+@pytest.mark.parametrize("durable", [True, False])
+async def test_a_commit_of_which_the_database_failed_becomes_rows_once(running, monkeypatch, durable):
+    """At 16 MiB a commit brings a checkpoint, and a large one skips the log: then nothing of it is kept."""
+    monkeypatch.setattr("lessllm_collector.writer.RETRY_S", 0.01)
+    monkeypatch.setattr("lessllm_collector.store.RETRY_S", 0.01)
+    noise = random.Random(1)
+    small, large = (noise.randbytes(size) for size in (50_000, 16_750_000))
+    await running.inbox.put(_batch(1, _record(request_body=large)))
+    await eventually(lambda: running.acks)
+    log_bytes = room.log_of(running.path).stat().st_size
+    with largest_file(log_bytes + 100_000):
+        await running.inbox.put(_batch(2, _record(request_body=small if durable else large)))
+        await eventually(lambda: running.writer.trouble is not None)
+        assert ("succeeded and is durable" in running.writer.trouble) == durable
+        assert running.acks == [("g", 1)]
+        await running.inbox.put(_batch(3, _record()))
+    assert await running.ask("SELECT count(*), count(DISTINCT sequence) FROM api_calls") == [(3, 3)]
+    assert running.acks[-1] == ("g", 3)
+
+
+async def test_a_job_hears_that_the_database_failed_and_the_next_one_finds_it_open(running, monkeypatch):
+    monkeypatch.setattr("lessllm_collector.store.RETRY_S", 0.01)
+    await running.add(_record(request_body=random.Random(1).randbytes(2_000_000)))
+    with largest_file(running.store.size_bytes()), pytest.raises(duckdb.FatalException):
+        await running.writer.run(lambda _: running.store.cursor().execute("CHECKPOINT"))
+    await eventually(lambda: running.store.trouble is None)
+    assert await running.ask("SELECT count(*) FROM api_calls") == [(1,)]
 
 
 async def test_a_commit_that_lacks_memory_asks_queries_to_give_way_until_it_succeeds(running, monkeypatch):

@@ -98,7 +98,7 @@ class Services:
 
     def __init__(self, folder: Path, document: dict[str, Any]) -> None:
         self.folder = folder
-        self.database = folder / "calls.duckdb"
+        self.database = Path(document.get("logging", {}).get("db_path", folder / "calls.duckdb"))
         self._config = folder / "lessllm.yaml"
         self._ports = {"gateway": free_port(), "collector": free_port()}
         self.records_port = free_port()  # where the collector takes them
@@ -123,13 +123,13 @@ class Services:
     def collector(self) -> Process:
         return self._processes["collector"]
 
-    def start(self, *names: str) -> None:
-        """Start these services, and wait until they are ready."""
+    def start(self, *names: str, ready: str = "/readyz") -> None:
+        """Start these services, and wait until they answer 200 at that path."""
         for name in names:
             command = [sys.executable, "-m", f"lessllm_{name}", "--config", self._config]
             self._processes[name] = launch(name, command, self._ports[name], self.folder)
         for name in names:
-            wait_until_ready(self._processes[name], "/readyz")
+            wait_until_ready(self._processes[name], ready)
 
     def configure(self, section: str, **settings: Any) -> None:
         """Other settings, for what is started from now on."""
