@@ -1,8 +1,8 @@
 """Compacting gives space back, changes nothing else, and is done whole or not at all."""
 
 import asyncio
-import re
 import os
+import re
 import shutil
 import subprocess
 import sys

@@ -189,8 +189,7 @@ async def test_a_cancelled_export_ends(large_store):
     task = asyncio.create_task(response(SCOPE, Client().receive, send))
     await sending.wait()
     task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    await task
     for _ in range(export.AT_ONCE):
         await exports.start(Filter("false"))
 
