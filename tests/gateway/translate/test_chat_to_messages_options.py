@@ -59,6 +59,8 @@ def test_an_effort_that_can_not_be_made_is_refused_by_name():
     assert "must call a tool" in refusal(model=SONNET_4_5, **forced)
     assert sent(model=OPUS_5, **forced)["thinking"]["type"] == "adaptive"
     assert refusal(reasoning_effort="hard").startswith("reasoning_effort: must be none or one of")
+    assert left_out(model=OPUS_5_5, reasoning_effort="none") == (sent(model=OPUS_5_5), "reasoning_effort")
+    assert left_out(model=HAIKU_3, reasoning_effort="low") == (sent(model=HAIKU_3), "reasoning_effort")
 
 
 def test_anthropics_own_thinking_goes_on_as_it_is():

@@ -206,7 +206,16 @@ def test_a_block_that_is_not_closed_is_closed_by_the_end():
     }
 
 
+def test_a_delta_that_brings_nothing_is_no_chunk():
+    events = [start(), *said(0, "Hello", "", "!"), opened(1, "thinking", thinking="", signature="")]
+    brings = deltas(streamed(wire(*events, delta(1, "thinking_delta", thinking=""), closed(1), *ended())))
+    assert len(brings) == 3
+
+
 def test_what_comes_after_the_end_is_no_part_of_it():
+    transform = asking_claude.call({"model": "m", "messages": HELLO}, streaming=True)[0].stream()
+    assert transform.feed(TEXT) == streamed(TEXT)
+    assert (transform.feed(TEXT), transform.finish()) == (b"", b"")
     assert streamed(TEXT + wire(OVERLOADED) + TEXT + b"data: [DONE]\n\n") == streamed(TEXT)
 
 

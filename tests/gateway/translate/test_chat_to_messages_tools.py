@@ -141,6 +141,59 @@ def test_calls_and_results_of_one_turn_are_one_turn_each():
     ]
 
 
+@pytest.mark.parametrize(
+    ("tools", "where"),
+    [
+        ("get_weather", "tools: must be a list"),
+        (
+            [{"type": "function", "function": {"name": "f", "parameters": []}}],
+            "tools[0].function.parameters: must",
+        ),
+    ],
+)
+def test_tools_of_another_form_are_refused_by_their_place(tools, where):
+    assert refusal(tools=tools).startswith(where)
+
+
+def test_a_choice_that_names_no_function_is_refused_by_name():
+    custom = {"type": "custom", "custom": {"name": "x"}}
+    assert refusal(tools=[WEATHER], tool_choice=custom).startswith("tool_choice: names no function")
+    assert "tool_choice" not in left_out(tools=[WEATHER], tool_choice=custom)[0]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "why"),
+    [
+        ({**SCHEMA, "properties": {"any": {"type": "object"}}}, "an object of any fields"),
+        ({**SCHEMA, "properties": {"any": True}}, "a schema that allows anything"),
+        ({**SCHEMA, "additionalProperties": {"type": "string"}}, "additionalProperties"),
+    ],
+)
+def test_a_strict_tool_that_can_not_be_constrained_is_refused_by_name(parameters, why):
+    tool = {"type": "function", "function": {"name": "f", "parameters": parameters, "strict": True}}
+    assert refusal(tools=[tool]).startswith(
+        f"tools.function.strict: tools[0]: Anthropic can't hold a model to {why}"
+    )
+    request, names = left_out(tools=[tool])
+    assert (request["tools"][0]["input_schema"], names) == (parameters, "tools.function.strict")
+
+
+def test_a_schema_that_is_nested_too_deeply_is_refused():
+    schema = {"type": "string"}
+    for _ in range(490):
+        schema = {"type": "array", "items": schema}
+    given = {
+        "type": "json_schema",
+        "json_schema": {"name": "x", "schema": {**SCHEMA, "properties": {"a": schema}}},
+    }
+    assert "nested too deeply" in refusal(response_format=given)
+
+
+def test_a_result_of_a_call_that_was_not_made_is_anthropics_to_judge():
+    said = turns(*HELLO, result("c.1"), tools=[WEATHER])
+    assert said[0]["content"][0]["tool_use_id"] == "c_1"
+
+
 def test_results_come_first_in_the_users_turn():
     said = turns(
         *HELLO, calling(("c1", "f", "{}")), {"role": "user", "content": "Wait"}, result("c1"), tools=[WEATHER]
@@ -275,6 +328,12 @@ def test_with_other_tools_it_may_call_those_instead():
     assert request["tool_choice"] == {"type": "tool", "name": "weather"}
 
 
+def test_the_tool_that_is_to_be_called_comes_before_the_answer():
+    named = {"type": "function", "function": {"name": "get_weather"}}
+    request = sent(model=OPUS_4_1, tools=[WEATHER], tool_choice=named, response_format=FORMAT)
+    assert request["tool_choice"] == {"type": "tool", "name": "get_weather"}
+
+
 def test_the_tool_for_the_answer_has_a_name_of_its_own():
     named = {"type": "function", "function": {"name": "weather"}}
     request = sent(model=OPUS_4_1, tools=[named], response_format=FORMAT)
@@ -288,6 +347,8 @@ def test_a_form_that_can_not_be_kept_is_refused_by_name():
     assert refusal(model=OPUS_5_5, response_format=OPEN_FORMAT).startswith(
         "response_format: Anthropic can't hold"
     )
+    request, names = left_out(model=OPUS_5_5, response_format=OPEN_FORMAT)
+    assert (request, names) == (sent(model=OPUS_5_5), "response_format")
     assert sent(response_format={"type": "text"}) == sent()
     request, names = left_out(response_format={"type": "json_object"})
     assert (request, names) == (sent(), "response_format")
