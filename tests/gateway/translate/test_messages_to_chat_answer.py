@@ -270,6 +270,8 @@ def test_a_clients_id_that_looks_like_ours_is_an_id(client_id):
     upstream_id, signature = for_upstream(client_id, ".{1,100}")
     assert (upstream_id, signature) == (client_id, "")
     assert for_upstream(for_client(client_id), ".{1,100}") == (client_id, "")
+    packed = for_client("a b")
+    assert for_upstream(for_client(packed), ".{1,100}") == (packed, "")
 
 
 # --- Estimates ---------------------------------------------------------------------------------------------

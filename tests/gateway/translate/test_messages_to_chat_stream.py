@@ -1,5 +1,7 @@
 """A chat stream as a stream of Anthropic's events: chunk sequences as providers send them, and the SDK."""
 
+import json
+
 import anthropic
 import pytest
 from gateway.translate.claude import (
@@ -225,7 +227,10 @@ def final_without_ids(data):
 def test_a_tools_input_is_an_object_whatever_the_arguments_are(pieces, given):
     deltas = [call(0, id="a", name="get"), *(call(0, piece) for piece in pieces)]
     data = stream(*(chunk(delta) for delta in deltas), chunk({}, "tool_calls"))
-    assert final(translated(data)).content[0].input == given
+    out = translated(data)
+    assert final(out).content[0].input == given
+    deltas = [event["delta"] for event in events_of(out) if event["type"] == "content_block_delta"]
+    assert json.loads("".join(delta["partial_json"] for delta in deltas) or "{}") == given  # as it stands
 
 
 def test_arguments_that_are_an_object_already_are_taken():

@@ -37,11 +37,13 @@ def parts_of(block: Json, where: str, wanted: Wanted) -> list[Json]:
 
 def marked(parts: list[Json], block: Json, wanted: Wanted) -> list[Json]:
     """The parts of a block; the last one has the block's mark for the cache, where the model knows such."""
-    name = by_model(wanted.chat.cache_marks, wanted.model)
-    if name is None or not parts or not fields(block.get("cache_control")):
+    mark = block.get("cache_control")
+    if not parts or not isinstance(mark, dict):
         return parts
-    mark = block["cache_control"] if name == "cache_control" else {"mode": "explicit"}
-    return [*parts[:-1], {**parts[-1], name: mark}]
+    name = by_model(wanted.chat.cache_marks, wanted.model)
+    if name is None:
+        return parts
+    return [*parts[:-1], {**parts[-1], name: mark if name == "cache_control" else {"mode": "explicit"}}]
 
 
 def text_part(said: str) -> Json:

@@ -19,7 +19,7 @@ IMAGE_TOKENS = 1600
 BASE64_BYTES_PER_TOKEN = 45
 _WORDY = (string.ascii_letters + " ").encode()
 _ASCII = bytes(range(128))
-_COUNTED = ("text", "thinking", "name", "input", "title", "context", "source", "content")
+_COUNTED = frozenset(("text", "thinking", "name", "input", "title", "context", "source", "content"))
 _encoder = msgspec.json.Encoder()
 
 
@@ -44,7 +44,7 @@ def _block(block: Json) -> float:
     if kind == "tool_result" and (inner := objects(block.get("content"))):
         return TOKENS_PER_ENTRY + sum(map(_block, inner))
     extra = TOKENS_PER_ENTRY if kind in {"tool_use", "tool_result"} else 0
-    return extra + sum(_tokens(block.get(name)) for name in _COUNTED)
+    return extra + sum(_tokens(value) for name, value in block.items() if name in _COUNTED)
 
 
 def _tokens(value: Any) -> float:

@@ -81,9 +81,8 @@ def cut_off() -> Json:
 
 def _described(status: int, error: Any) -> tuple[int, Json]:
     detail = _detail(error)
-    message = (
-        text(detail.get("message")) or _written(detail.get("detail")) or f"the upstream answered {status}"
-    )
+    said = text(detail.get("message")) or _written(detail.get("detail"))
+    message = said[:MAX_MESSAGE_CHARS] or f"the upstream answered {status}"
     words = {word for key in ("code", "type") if isinstance(word := detail.get(key), str)}
     status = _STATUS.get(status, status) if status >= 400 else 502
     if status == 429 and words & _QUOTA:
