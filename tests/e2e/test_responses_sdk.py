@@ -81,7 +81,7 @@ async def test_the_async_sdk(async_client, model):
         assert (await gathered.get_final_response()).output_text == plain.output_text
 
 
-@pytest.mark.parametrize("model", ["by-chat"])
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_tools_call_and_its_result(client, model, stream):
     asked = {"model": model, "tools": TOOLS}
@@ -100,7 +100,28 @@ def test_a_tools_call_and_its_result(client, model, stream):
     assert last.output_text
 
 
-@pytest.mark.parametrize("model", ["by-chat"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_claudes_thinking_goes_back_with_the_tools_result(client, stream):
+    asked = {"model": "by-claude", "tools": TOOLS, "reasoning": {"effort": "low"}, "max_output_tokens": 8000}
+    items = [QUESTION]
+    if stream:
+        with client.responses.stream(**asked, input=items) as events:
+            kinds = {event.type for event in events}
+            response = events.get_final_response()
+        assert "response.reasoning_text.delta" in kinds
+    else:
+        response = client.responses.create(**asked, input=items)
+    reasoning, *_ = response.output
+    assert (reasoning.type, bool(reasoning.content[0].text)) == ("reasoning", True)
+    (call,) = [item for item in response.output if item.type == "function_call"]
+    items += [item.to_dict() for item in response.output]
+    items.append({"type": "function_call_output", "call_id": call.call_id, "output": "21 °C"})
+    last = client.responses.with_raw_response.create(**asked, input=items)
+    assert "x-lessllm-dropped" not in last.headers
+    assert last.parse().output_text
+
+
+@pytest.mark.parametrize("model", MODELS)
 def test_a_structured_answer(client, model):
     response = client.responses.parse(model=model, input="The weather as JSON", text_format=Weather)
     assert response.output_parsed is not None

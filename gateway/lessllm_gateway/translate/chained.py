@@ -1,7 +1,7 @@
 """Two translations as one: what is the near one's upstream is the far one's client."""
 
-from dataclasses import replace
-from typing import ClassVar
+from dataclasses import fields, replace
+from typing import Any, ClassVar
 
 from lessllm_shared.providers import ChatTraits
 
@@ -16,6 +16,28 @@ from lessllm_gateway.translate.translation import Json, Wanted
 _TRAITS = ChatTraits(efforts={"*": EFFORTS}, service_tier=True, tool_ids=r"[\s\S]*")
 
 
+# Chat's names for what the client calls otherwise.
+_NAMES = {
+    "file": "input.input_file",
+    "image_url.detail": "input.input_image.detail",
+    "max_tokens": "max_output_tokens",
+    "reasoning_effort": "reasoning.effort",
+    "response_format": "text.format",
+    "tools.function.strict": "tools.strict",
+    "verbosity": "text.verbosity",
+}
+
+
+class _Between(Wanted):
+    """What the client wants, as the far translation is told: what it leaves out has the client's name."""
+
+    def drop(self, name: str, why: str) -> None:
+        Wanted.drop(self, _NAMES.get(name, name), why)
+
+    def leave_out(self, name: str) -> None:
+        Wanted.leave_out(self, _NAMES.get(name, name))
+
+
 class ResponsesToMessages:
     """A `Translation`: OpenAI responses, asked of a provider that speaks Anthropic messages."""
 
@@ -25,7 +47,7 @@ class ResponsesToMessages:
 
     def __init__(self, wanted: Wanted) -> None:
         self._near = ResponsesToChat(replace(wanted, chat=_TRAITS, takes_stream_options=True))
-        self._far = ChatToMessages(replace(wanted, includes_usage=True))
+        self._far = ChatToMessages(_Between(**_values(replace(wanted, includes_usage=True))))
 
     def request(self, body: bytes) -> bytes:
         return self._far.request(self._near.request(body))
@@ -53,3 +75,7 @@ class _Chain:
 
     def finish(self) -> bytes:
         return self._near.feed(self._far.finish()) + self._near.finish()
+
+
+def _values(wanted: Wanted) -> dict[str, Any]:
+    return {field.name: getattr(wanted, field.name) for field in fields(wanted)}

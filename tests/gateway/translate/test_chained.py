@@ -9,6 +9,8 @@ from lessllm_gateway.translate.chained import ResponsesToMessages
 from lessllm_gateway.translate.translation import Wanted
 
 USAGE = {"input_tokens": 7, "cache_read_input_tokens": 2, "output_tokens": 4}
+TOOLS = [{"type": "function", "name": "get_weather", "parameters": {"type": "object"}, "strict": False}]
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 MESSAGE = {
     "id": "msg_1",
     "type": "message",
@@ -100,11 +102,109 @@ def test_an_error():
     assert json.loads(error)["error"]["message"] == "slow down"
 
 
-def test_what_is_left_out_by_either_is_named():
+def test_what_is_left_out_by_either_is_named_as_the_client_knows_it():
     it = Wanted(MODEL, streaming=True, includes_usage=False, drops=True)
-    body = {"model": "m", "input": "Hello", "truncation": "auto", "logit_bias": {"5": 1}}
+    body = {"model": "m", "input": "Hello", "truncation": "auto", "text": {"verbosity": "low"}}
     ResponsesToMessages(it).request(json.dumps(body).encode())
-    assert {b"truncation", b"logit_bias"} <= set(it.dropped_header().split(b", "))
+    assert it.dropped_header() == b"truncation, text.verbosity"
     with pytest.raises(Rejection) as caught:
-        translated(logit_bias={"5": 1})
-    assert caught.value.message.startswith("logit_bias")
+        translated(text={"verbosity": "low"})
+    assert caught.value.message.startswith("text.verbosity")
+
+
+def block(index, start, *deltas):
+    return [
+        event("content_block_start", index=index, content_block=start),
+        *(event("content_block_delta", index=index, delta=delta) for delta in deltas),
+        event("content_block_stop", index=index),
+    ]
+
+
+THOUGHT = [
+    {"type": "thinking", "thinking": "Hm", "signature": "sig1"},
+    {"type": "text", "text": "I look."},
+    {"type": "redacted_thinking", "data": "xyz"},
+    {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {"city": "Rome"}},
+]
+THOUGHT_STREAM = [
+    STREAM[0],
+    *block(
+        0,
+        {"type": "thinking", "thinking": "", "signature": ""},
+        {"type": "thinking_delta", "thinking": "H"},
+        {"type": "thinking_delta", "thinking": "m"},
+        {"type": "signature_delta", "signature": "sig1"},
+    ),
+    *block(1, {"type": "text", "text": ""}, {"type": "text_delta", "text": "I look."}),
+    *block(2, {"type": "redacted_thinking", "data": "xyz"}),
+    *block(
+        3,
+        {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {}},
+        {"type": "input_json_delta", "partial_json": '{"city":'},
+        {"type": "input_json_delta", "partial_json": '"Rome"}'},
+    ),
+    event("message_delta", delta={"stop_reason": "tool_use"}, usage={"output_tokens": 4}),
+    event("message_stop"),
+]
+
+
+def plain_output():
+    it, _ = translated(tools=TOOLS)
+    return it.answer({**MESSAGE, "content": THOUGHT, "stop_reason": "tool_use"})["output"]
+
+
+def streamed_output():
+    it, _ = translated(tools=TOOLS)
+    stream = it.stream()
+    return events(b"".join([*map(stream.feed, THOUGHT_STREAM), stream.finish()]))[-1]["response"]["output"]
+
+
+@pytest.mark.parametrize("output", [plain_output, streamed_output], ids=["plain", "stream"])
+def test_claude_gets_back_what_it_said_block_by_block(output):
+    said = output()
+    call = next(item for item in said if item["type"] == "function_call")
+    assert (call["call_id"], json.loads(call["arguments"])) == ("toolu_1", {"city": "Rome"})
+    assert next(item for item in said if item["type"] == "reasoning")["content"][0]["text"] == "Hm"
+    result = {"type": "function_call_output", "call_id": "toolu_1", "output": "21"}
+    _, request = translated(input=[{"role": "user", "content": "?"}, *said, result], tools=TOOLS)
+    assert request["messages"][1] == {"role": "assistant", "content": THOUGHT}
+    assert request["messages"][2]["content"][0]["tool_use_id"] == "toolu_1"
+
+
+def test_thinking_of_another_model_does_not_reach_claude():
+    said = plain_output()
+    other = ResponsesToMessages(Wanted("claude-other", streaming=True, includes_usage=False, drops=False))
+    result = {"type": "function_call_output", "call_id": "toolu_1", "output": "21"}
+    body = {"model": "m", "input": [{"role": "user", "content": "?"}, *said, result], "tools": TOOLS}
+    request = json.loads(other.request(json.dumps(body).encode()))
+    assert [block["type"] for block in request["messages"][1]["content"]] == ["text", "tool_use"]
+
+
+def test_effort_a_schema_and_a_file_by_url():
+    content = [
+        {"type": "input_text", "text": "Read"},
+        {"type": "input_file", "file_url": "https://x/a.pdf"},
+        {"type": "input_image", "image_url": "https://x/a.png"},
+    ]
+    it = ResponsesToMessages(Wanted("claude-opus-5-5", streaming=True, includes_usage=False, drops=False))
+    body = {
+        "model": "m",
+        "input": [{"role": "user", "content": content}],
+        "reasoning": {"effort": "high"},
+        "text": {"format": {"type": "json_schema", "name": "weather", "schema": SCHEMA, "strict": True}},
+        "user": "ann",
+    }
+    request = json.loads(it.request(json.dumps(body).encode()))
+    assert [block["type"] for block in request["messages"][0]["content"]] == ["text", "document", "image"]
+    assert request["output_config"]["effort"] == "high"
+    assert request["output_config"]["format"]["type"] == "json_schema"
+    assert request["thinking"]["type"] == "adaptive"
+    assert request["metadata"] == {"user_id": "ann"}
+
+
+def test_a_custom_tool_reaches_claude_as_a_function():
+    it, request = translated(tools=[{"type": "custom", "name": "patch", "description": "Edits"}])
+    assert [tool["name"] for tool in request["tools"]] == ["patch"]
+    use = {"type": "tool_use", "id": "toolu_1", "name": "patch", "input": {"input": "+x"}}
+    (item,) = it.answer({**MESSAGE, "content": [use], "stop_reason": "tool_use"})["output"]
+    assert (item["type"], item["input"]) == ("custom_tool_call", "+x")

@@ -14,7 +14,7 @@ from pydantic import BaseModel, TypeAdapter
 
 EVENT = TypeAdapter(ResponseStreamEvent)
 CALL = {"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city":"Rome"}'}}
-CUSTOM = {"id": "c2", "type": "custom", "custom": {"name": "patch", "input": "+x"}}
+CUSTOM = {"id": "c2", "type": "function", "function": {"name": "patch", "arguments": '{"input":"+x"}'}}
 CITATION = {"url": "https://x", "title": "X", "start_index": 0, "end_index": 5}
 TOKEN = {"token": "Hi", "logprob": -0.1, "bytes": [72, 105], "top_logprobs": []}
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
@@ -40,7 +40,10 @@ ASKED = {
     "all": {
         "instructions": "Be brief.",
         "reasoning": {"effort": "low", "summary": "auto"},
-        "tools": [{"type": "function", "name": "get_weather", "parameters": {}, "strict": False}],
+        "tools": [
+            {"type": "function", "name": "get_weather", "parameters": {}, "strict": False},
+            {"type": "custom", "name": "patch"},
+        ],
         "metadata": {"a": "b"},
         "text": {"verbosity": "low"},
         "max_output_tokens": 50,
@@ -120,10 +123,8 @@ def test_the_sdk_gathers_a_stream(message, asked):
         deltas = [event.delta for event in stream if event.type == "response.output_text.delta"]
         response = stream.get_final_response()
     assert "".join(deltas) == response.output_text == message.get("content", "")
-    calls = [item for item in response.output if item.type == "function_call"]
-    assert [call.arguments for call in calls] == [
-        call["function"]["arguments"] for call in message.get("tool_calls", []) if "function" in call
-    ]
+    calls = [item for item in response.output if item.type.endswith("_call")]
+    assert [call.call_id for call in calls] == [call["id"] for call in message.get("tool_calls", [])]
 
 
 @MESSAGE

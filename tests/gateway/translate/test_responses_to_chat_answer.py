@@ -111,15 +111,18 @@ def test_sources():
     assert message["content"][0]["annotations"] == [{"type": "url_citation", **citation}]
 
 
-def test_a_custom_tools_call():
-    call = {"id": "c1", "type": "custom", "custom": {"name": "patch", "input": "+x"}}
-    (item,) = answered({"tool_calls": [call]}, "tool_calls")["output"]
-    assert (item["type"], item["name"], item["input"], item["call_id"]) == (
-        "custom_tool_call",
-        "patch",
-        "+x",
-        "c1",
-    )
+CUSTOM = {"tools": [{"type": "custom", "name": "patch"}]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [('{"input":"+x"}', "+x"), ('{"input":5}', '{"input":5}'), ('{"inp', '{"inp'), ("+x", "+x"), ("", "")],
+)
+def test_a_custom_tools_call(arguments, said):
+    call = {"id": "c1", "type": "function", "function": {"name": "patch", "arguments": arguments}}
+    (item,) = answered({"tool_calls": [call]}, "tool_calls", asked=CUSTOM)["output"]
+    assert (item["type"], item["name"], item["input"]) == ("custom_tool_call", "patch", said)
+    assert (item["call_id"], item["id"][:4]) == ("c1", "ctc_")
 
 
 def test_calls_without_ids_get_some():

@@ -7,6 +7,12 @@ from lessllm_gateway.translate.carried import pack
 
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}}
 FUNCTION = {"type": "function", "name": "get_weather", "parameters": PARAMETERS, "strict": False}
+TEXT = {
+    "type": "object",
+    "properties": {"input": {"type": "string"}},
+    "required": ["input"],
+    "additionalProperties": False,
+}
 CALL = {"type": "function_call", "call_id": "c1", "name": "get_weather", "arguments": '{"city":"Rome"}'}
 RESULT = {"type": "function_call_output", "call_id": "c1", "output": "21 °C"}
 USER = {"role": "user", "content": "Hello"}
@@ -170,8 +176,7 @@ def test_tools_that_are_left_out_leave_the_others():
 
 
 def test_functions_and_custom_tools():
-    grammar = {"type": "grammar", "syntax": "lark", "definition": "start: /a/"}
-    custom = {"type": "custom", "name": "patch", "description": "Edits", "format": grammar}
+    custom = {"type": "custom", "name": "patch", "description": "Edits"}
     chat = chat_request({"tools": [FUNCTION, custom], "parallel_tool_calls": False})
     assert chat["tools"] == [
         {
@@ -179,15 +184,20 @@ def test_functions_and_custom_tools():
             "function": {"name": "get_weather", "parameters": PARAMETERS, "strict": False},
         },
         {
-            "type": "custom",
-            "custom": {
-                "name": "patch",
-                "description": "Edits",
-                "format": {"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: /a/"}},
-            },
+            "type": "function",
+            "function": {"name": "patch", "description": "Edits", "parameters": TEXT},
         },
     ]
     assert chat["parallel_tool_calls"] is False
+
+
+def test_a_custom_tools_grammar_is_told_and_named():
+    grammar = {"type": "grammar", "syntax": "lark", "definition": "start: /a/"}
+    it = wanted()
+    (tool,) = chat_request({"tools": [{"type": "custom", "name": "patch", "format": grammar}]}, it)["tools"]
+    assert "lark" in tool["function"]["description"]
+    assert "start: /a/" in tool["function"]["description"]
+    assert it.dropped_header() == b"tools.format"
 
 
 @pytest.mark.parametrize(
@@ -200,7 +210,7 @@ def test_functions_and_custom_tools():
             {"type": "function", "name": "get_weather"},
             {"type": "function", "function": {"name": "get_weather"}},
         ),
-        ({"type": "custom", "name": "p"}, {"type": "custom", "custom": {"name": "p"}}),
+        ({"type": "custom", "name": "p"}, {"type": "function", "function": {"name": "p"}}),
     ],
 )
 def test_the_choice_of_a_tool(choice, there):
@@ -242,9 +252,8 @@ def test_calls_of_custom_tools():
     call = {"type": "custom_tool_call", "call_id": "c1", "name": "patch", "input": "+x"}
     result = {"type": "custom_tool_call_output", "call_id": "c1", "output": "done"}
     _, assistant, tool = chat_messages([USER, call, result])
-    assert assistant["tool_calls"] == [
-        {"id": "c1", "type": "custom", "custom": {"name": "patch", "input": "+x"}}
-    ]
+    function = {"name": "patch", "arguments": '{"input":"+x"}'}
+    assert assistant["tool_calls"] == [{"id": "c1", "type": "function", "function": function}]
     assert tool == {"role": "tool", "tool_call_id": "c1", "content": "done"}
 
 
@@ -274,7 +283,7 @@ def test_the_parts_of_a_message():
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}},
         {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AA=="}},
         {"type": "file", "file": {"file_id": "file-1"}},
-        {"type": "file", "file": {"filename": "b.pdf", "file_data": "https://x/b.pdf"}},
+        {"type": "file", "file": {"file_id": "https://x/b.pdf"}},
         {"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}},
     ]
 

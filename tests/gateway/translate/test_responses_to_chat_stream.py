@@ -121,15 +121,16 @@ def test_a_refusal():
 
 
 def test_a_custom_tools_call():
-    entry = {"index": 0, "id": "c1", "type": "custom", "custom": {"name": "patch", "input": "+x"}}
-    found = streamed(chunk({"tool_calls": [entry]}), chunk({}, "tool_calls"), DONE)
+    asked = {"tools": [{"type": "custom", "name": "patch"}]}
+    pieces = [call('{"inp', "patch", "c1"), call('ut":"+'), call('x"}')]
+    found = streamed(*pieces, chunk({}, "tool_calls"), DONE, asked=asked)
     assert types(found)[2:6] == [
         "output_item.added",
         "custom_tool_call_input.delta",
         "custom_tool_call_input.done",
         "output_item.done",
     ]
-    assert found[5]["item"]["input"] == "+x"
+    assert (found[3]["delta"], found[4]["input"], found[5]["item"]["input"]) == ("+x", "+x", "+x")
 
 
 def test_deltas_of_several_calls_may_come_mixed():

@@ -9,7 +9,7 @@ from lessllm_shared.record import ApiFormat
 from lessllm_gateway.credentials import RawHeaders
 from lessllm_gateway.errors import Rejection
 from lessllm_gateway.transform import Transform
-from lessllm_gateway.translate.responses_to_chat import answer
+from lessllm_gateway.translate.responses_to_chat import answer, custom
 from lessllm_gateway.translate.responses_to_chat.items import Tell
 from lessllm_gateway.translate.responses_to_chat.output import Output
 from lessllm_gateway.translate.responses_to_chat.request import chat_request
@@ -63,4 +63,5 @@ class ResponsesToChat:
     def _output(self, tell: Tell) -> Output:
         reasoning = fields(self._request.get("reasoning"))
         as_summary = bool(reasoning.get("summary") or reasoning.get("generate_summary"))
-        return Output(tell, self._name, self._wanted.model, as_summary=as_summary)
+        names = custom.names(self._request)
+        return Output(tell, self._name, self._wanted.model, names, as_summary=as_summary)

@@ -72,7 +72,6 @@ def _image(part: Json, where: str, wanted: Wanted) -> Json | None:
 def _file(part: Json, where: str) -> Json:
     file = {name: part[name] for name in ("file_data", "file_id", "filename") if part.get(name) is not None}
     if "file_data" not in file and "file_id" not in file:
-        # Not as OpenAI has it, but some take it there, as does our own translation to Anthropic messages.
-        url = string(part, "file_url", where)
-        file = {"filename": url.rpartition("/")[2] or "file", **file, "file_data": url}
+        # Not as OpenAI has it, but other gateways take it there, as does our own way to Anthropic messages.
+        file["file_id"] = string(part, "file_url", where)
     return {"type": "file", "file": file}

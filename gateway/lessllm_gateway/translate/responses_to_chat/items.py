@@ -7,6 +7,7 @@ The number that every event has is the stream's to add.
 from collections.abc import Callable
 from typing import Any
 
+from lessllm_gateway.translate.responses_to_chat import custom
 from lessllm_gateway.translate.translation import Json
 
 Tell = Callable[[Json], object]
@@ -136,20 +137,19 @@ class Reasoning(Item):
 
 
 class Call(Item):
-    """A call of a function or a custom tool. It is told of once its name is known."""
+    """A call of a function. It is told of once its name is known."""
 
-    def __init__(self, tell: Tell, item_id: str, output_index: int, call_id: str, kind: str) -> None:
+    def __init__(self, tell: Tell, item_id: str, output_index: int, call_id: str) -> None:
         super().__init__(tell, item_id, output_index)
         self.call_id = call_id
-        self._type, self._field, self._event = _CALLS[kind]
         self._name = ""
         self._pieces: list[str] = []
         self._told: int | None = None  # how many of the pieces
 
     def whole(self) -> Json:
-        text = "" if self._told is None else "".join(self._pieces)
-        fields = {"call_id": self.call_id, "name": self._name, self._field: text}
-        return {"id": self.item_id, "type": self._type, "status": self.status, **fields}
+        said = {"arguments": "" if self._told is None else "".join(self._pieces)}
+        head = {"id": self.item_id, "type": "function_call", "status": self.status}
+        return {**head, "call_id": self.call_id, "name": self._name, **said}
 
     def add(self, name: str, text: str) -> None:
         """Its name, or more of its arguments."""
@@ -161,9 +161,8 @@ class Call(Item):
 
     def close(self, status: str) -> None:
         self._tell_pieces()
-        named = {"name": self._name} if self._type == "function_call" else {}
-        text = {self._field: "".join(self._pieces)}
-        self._tell({"type": f"{self._event}.done", **self._place, **named, **text})
+        said = {"name": self._name, "arguments": "".join(self._pieces)}
+        self._tell({"type": "response.function_call_arguments.done", **self._place, **said})
         super().close(status)
 
     def _tell_pieces(self) -> None:
@@ -171,8 +170,29 @@ class Call(Item):
             self._tell_item("added")
             self._told = 0
         for text in self._pieces[self._told :]:
-            self._tell({"type": f"{self._event}.delta", **self._place, "delta": text})
+            self._tell({"type": "response.function_call_arguments.delta", **self._place, "delta": text})
         self._told = len(self._pieces)
+
+
+class CustomCall(Call):
+    """A call of a custom tool. What is said to it is told when all is there: it comes within JSON."""
+
+    def whole(self) -> Json:
+        said = {"input": "" if self._told is None else custom.said("".join(self._pieces))}
+        head = {"id": self.item_id, "type": "custom_tool_call", "status": self.status}
+        return {**head, "call_id": self.call_id, "name": self._name, **said}
+
+    def add(self, name: str, text: str) -> None:
+        self._name = self._name or name
+        self._pieces.append(text)
+
+    def close(self, status: str) -> None:
+        self._tell_item("added")
+        self._told = len(self._pieces)
+        said = self.whole()["input"]
+        self._tell({"type": "response.custom_tool_call_input.delta", **self._place, "delta": said})
+        self._tell({"type": "response.custom_tool_call_input.done", **self._place, "input": said})
+        Item.close(self, status)
 
 
 _TEXTS = {  # a part's field, the events of its text, those of the part
@@ -182,7 +202,3 @@ _TEXTS = {  # a part's field, the events of its text, those of the part
     "summary_text": ("text", "response.reasoning_summary_text", "response.reasoning_summary_part"),
 }
 _AS_IT_IS = ("reasoning_text", "content_index")
-_CALLS = {
-    "function": ("function_call", "arguments", "response.function_call_arguments"),
-    "custom": ("custom_tool_call", "input", "response.custom_tool_call_input"),
-}

@@ -8,7 +8,7 @@ from typing import Any
 from lessllm_shared.streams.merge import merge, merged
 
 from lessllm_gateway.translate.carried import FIELDS, pack
-from lessllm_gateway.translate.responses_to_chat.items import Call, Item, Message, Reasoning, Tell
+from lessllm_gateway.translate.responses_to_chat.items import Call, CustomCall, Item, Message, Reasoning, Tell
 from lessllm_gateway.translate.translation import Json
 from lessllm_gateway.translate.values import fields, objects, text
 
@@ -16,10 +16,13 @@ from lessllm_gateway.translate.values import fields, objects, text
 class Output:
     """The items of one response. `name` is what their ids are made of."""
 
-    def __init__(self, tell: Tell, name: str, model: str | None, *, as_summary: bool) -> None:
+    def __init__(
+        self, tell: Tell, name: str, model: str | None, custom: frozenset[str], *, as_summary: bool
+    ) -> None:
         self._tell = tell
         self._name = name
         self._model = model
+        self._custom = custom  # names of tools that take text
         self._as_summary = as_summary
         self._items: list[Item] = []
         self._open: Message | Reasoning | None = None
@@ -62,14 +65,14 @@ class Output:
             self._switch()
 
     def _take_call(self, delta: Json) -> None:
-        kind = "custom" if isinstance(delta.get("custom"), dict) else "function"
-        body = fields(delta.get(kind))
-        call = self._call(delta, kind)
-        call.add(text(body.get("name")), text(body.get("arguments" if kind == "function" else "input")))
+        function = fields(delta.get("function"))
+        name = text(function.get("name"))
+        call = self._call(delta, name)
+        call.add(name, text(function.get("arguments")))
         if isinstance(extra := delta.get("extra_content"), dict):
             merge(self._kept_calls.setdefault(call.call_id, {}), {"extra_content": extra})
 
-    def _call(self, delta: Json, kind: str) -> Call:
+    def _call(self, delta: Json, name: str) -> Call:
         """The call that a delta belongs to. Another id is another call: some number all of them 0."""
         call_id, index = text(delta.get("id")), delta.get("index")
         if isinstance(index, int) and index in self._by_index:
@@ -78,8 +81,9 @@ class Output:
                 return known
         self._begin()
         place = len(self._items)
-        item_id = f"{'fc' if kind == 'function' else 'ctc'}_{self._name}_{place}"
-        call = Call(self._tell, item_id, place, call_id or f"call_{self._name}_{place}", kind)
+        kind, prefix = (CustomCall, "ctc") if name in self._custom else (Call, "fc")
+        item_id = f"{prefix}_{self._name}_{place}"
+        call = kind(self._tell, item_id, place, call_id or f"call_{self._name}_{place}")
         self._items.append(call)
         self._calls.append(call)
         if isinstance(index, int):

@@ -1,16 +1,16 @@
 """Tools and the choice among them: a request's, in the chat format.
 
-Only what the client itself runs has a counterpart there: functions and custom tools. Tools that the provider
-would run are refused, or left out.
+Only what the client itself runs has a counterpart there: functions and, as such, custom tools. Tools that the
+provider would run are refused, or left out.
 """
 
 from typing import Any
 
 from lessllm_gateway.errors import Rejection
+from lessllm_gateway.translate.responses_to_chat import custom
 from lessllm_gateway.translate.translation import Json, Wanted
 
 _MODES = frozenset({"none", "auto", "required"})
-_FUNCTION = ("name", "description", "parameters", "strict")
 _NOT_HERE = "is run by a provider that has the Responses API, and this call goes to one that has not"
 
 
@@ -23,7 +23,7 @@ def tools(request: Json, wanted: Wanted) -> Json:
     choice, kept = _choice(request.get("tool_choice"), kept, wanted)
     if not kept:  # chat takes neither choice nor parallel_tool_calls without tools
         return {}
-    result: Json = {"tools": [_tool(tool) for tool in kept]}
+    result: Json = {"tools": [_tool(tool, wanted) for tool in kept]}
     if choice is not None:
         result["tool_choice"] = choice
     if isinstance(parallel := request.get("parallel_tool_calls"), bool):
@@ -41,18 +41,11 @@ def _is_expressible(tool: Json, where: str, wanted: Wanted) -> bool:
     return True
 
 
-def _tool(tool: Json) -> Json:
-    name = tool["name"]
-    if tool["type"] == "function":
-        fields = {field: tool[field] for field in _FUNCTION if tool.get(field) is not None}
-        return {"type": "function", "function": fields}
-    custom: Json = {"name": name}
-    if tool.get("description") is not None:
-        custom["description"] = tool["description"]
-    if isinstance(form := tool.get("format"), dict):
-        grammar = {field: form.get(field) for field in ("syntax", "definition")}
-        custom["format"] = {"type": "grammar", "grammar": grammar} if form.get("type") == "grammar" else form
-    return {"type": "custom", "custom": custom}
+def _tool(tool: Json, wanted: Wanted) -> Json:
+    if tool["type"] == "custom":
+        return {"type": "function", "function": custom.function(tool, wanted)}
+    names = ("name", "description", "parameters", "strict")
+    return {"type": "function", "function": {n: tool[n] for n in names if tool.get(n) is not None}}
 
 
 def _choice(choice: Any, kept: list[Json], wanted: Wanted) -> tuple[Any, list[Json]]:
@@ -62,7 +55,7 @@ def _choice(choice: Any, kept: list[Json], wanted: Wanted) -> tuple[Any, list[Js
     if isinstance(choice, dict):
         kind, name = choice.get("type"), choice.get("name")
         if kind in ("function", "custom"):
-            return {"type": kind, kind: {"name": name}}, kept
+            return {"type": "function", "function": {"name": name}}, kept
         # Few that have only chat know this choice, and giving them only these tools says the same.
         if kind == "allowed_tools" and isinstance(allowed := choice.get("tools"), list):
             names = [(tool.get("type"), tool.get("name")) for tool in allowed if isinstance(tool, dict)]

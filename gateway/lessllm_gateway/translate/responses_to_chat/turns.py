@@ -10,6 +10,7 @@ from typing import Any
 
 from lessllm_gateway.errors import Rejection
 from lessllm_gateway.translate.carried import TEXTS, Carried, unpack
+from lessllm_gateway.translate.responses_to_chat import custom
 from lessllm_gateway.translate.responses_to_chat.content import LACKING, is_plain, parts, string, texts
 from lessllm_gateway.translate.traits import NO_REASONING, UNSIGNED, call_id
 from lessllm_gateway.translate.translation import Json, Wanted
@@ -42,6 +43,7 @@ class _Turns:
     def __init__(self, wanted: Wanted, items: list[Any]) -> None:
         self._wanted = wanted
         self._messages: list[Json] = []
+        self._between = _SEPARATOR  # what an assistant has said and what it says now
         # A call may stand before the item that carries what belongs to it.
         carried = [_carried(item, wanted) for item in objects(items) if item.get("type") == "reasoning"]
         self._extras = {given: extra for found in carried if found for given, extra in found.calls.items()}
@@ -100,12 +102,14 @@ class _Turns:
 
     def _say(self, found: list[Json]) -> None:
         turn = self._assistant()
-        _grow(turn, "content", texts(found))
+        _grow(turn, "content", texts(found), self._between)
+        self._between = _SEPARATOR
         _grow(turn, "refusal", "".join(part["refusal"] for part in found if part["type"] == "refusal"))
 
     def _think(self, item: Json, where: str) -> None:
         del where
         carried = _carried(item, self._wanted)
+        self._between = "" if carried else _SEPARATOR  # ours divides nothing but one message's text
         thought = carried.message if carried else {}
         if self._wanted.chat.reasoning == "never":
             thought = {name: value for name, value in thought.items() if name not in TEXTS}
@@ -119,10 +123,12 @@ class _Turns:
             self._wanted.leave_out("input.reasoning")  # another model's, or stripped: nobody could use it
 
     def _call(self, item: Json, where: str) -> None:
-        kind, body = ("custom", "input") if item["type"] == "custom_tool_call" else ("function", "arguments")
+        is_custom = item["type"] == "custom_tool_call"
+        body = "input" if is_custom else "arguments"
         given, name, said = (string(item, field, where) for field in ("call_id", "name", body))
+        function = {"name": name, "arguments": custom.arguments(said) if is_custom else said}
         sent = call_id(given, self._wanted.chat.tool_ids)
-        call = {"id": sent, "type": kind, kind: {"name": name, body: said}}
+        call = {"id": sent, "type": "function", "function": function}
         self._assistant().setdefault("tool_calls", []).append(call | self._extras.get(given, {}))
 
     def _result(self, item: Json, where: str) -> None:
@@ -157,10 +163,10 @@ def _said(item: Json) -> str:
     return "".join(text(part.get("text")) for part in told)
 
 
-def _grow(message: Json, name: str, value: Any) -> None:
+def _grow(message: Json, name: str, value: Any, between: str = _SEPARATOR) -> None:
     known = message.get(name)
     if isinstance(known, str) and isinstance(value, str):
-        message[name] = _SEPARATOR.join(said for said in (known, value) if said)
+        message[name] = between.join(said for said in (known, value) if said)
     elif isinstance(known, list) and isinstance(value, list):
         message[name] = known + value
     elif value:
