@@ -24,8 +24,8 @@ _IN_STREAMS = "index"  # of an entry: plain answers do without
 def answer(message: Json, head: Json, answer_tool: str | None) -> Json:
     """The chat completion for an Anthropic message. Raises ValueError for what is none."""
     content = fields(message).get("content")
-    if not isinstance(content, list):
-        raise ValueError("not a message as Anthropic documents it")  # noqa: TRY004 - as the protocol says
+    if not isinstance(content, list) or (content and not objects(content)):
+        raise ValueError("not a message as Anthropic documents it")
     said = Said()
     gathered: Json = {}
     for start in objects(content):
