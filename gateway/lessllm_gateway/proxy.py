@@ -12,7 +12,7 @@ import traceback
 from lessllm_shared.browser import Rules
 from lessllm_shared.config import GatewaySettings
 from lessllm_shared.config.sections import Timeouts
-from lessllm_shared.record import CallRecord, EndReason
+from lessllm_shared.record import ApiFormat, CallRecord, EndReason
 
 from lessllm_gateway import recorder
 from lessllm_gateway.clock import Clock
@@ -222,7 +222,8 @@ class Call:
         record.end_reason = rejection.end_reason
         record.error_code, record.error_message = rejection.code, rejection.message
         if rejection.end_reason is not EndReason.CLIENT_CANCELLED:
-            event_name = b"event: error\n" if self._dialect == "anthropic" else b""
+            has_names = self._dialect == "anthropic" or record.api_format is ApiFormat.RESPONSES
+            event_name = b"event: error\n" if has_names else b""
             await self._relay.fail(rejection.status, error_body(self._dialect, rejection), event_name)
 
     def _header(self, name: bytes) -> str:

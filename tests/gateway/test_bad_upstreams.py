@@ -14,6 +14,7 @@ from lessllm_shared.record import EndReason
 KEY = {"authorization": "Bearer sk-x"}
 CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
 STREAM = {**CHAT, "stream": True}
+RESPONSES = {"model": "gpt-4o", "input": "x", "stream": True}
 ASKED = {**STREAM, "stream_options": {"include_usage": True}}  # nothing to strip: bytes as they are
 PLAIN = {"gateway": {"measure_non_streaming": False}}
 CLAUDE = {"models": {"claude": {"provider": "anthropic", "model": "claude-3-opus-20240229"}}}
@@ -171,7 +172,7 @@ async def test_a_plain_answer_cut_short_breaks_the_connection_to_the_client(gate
     [
         ("/v1/chat/completions", STREAM, b"data: ", "upstream_truncated"),
         ("/v1/chat/completions", ASKED, b"data: ", "upstream_truncated"),
-        ("/v1/responses", {"model": "gpt-4o", "input": "x", "stream": True}, b"data: ", "upstream_truncated"),
+        ("/v1/responses", RESPONSES, b"event: error\ndata: ", "upstream_truncated"),
         ("/v1/messages", {**STREAM, "max_tokens": 5, "model": "claude"}, b"event: error\ndata: ", None),
     ],
 )

@@ -169,3 +169,40 @@ async def test_thinking_of_another_provider_is_not_shown_to_anthropic_which_has_
     assert first == json.dumps(asked, separators=(",", ":")).encode()
     assert json.loads(second) == asked
     assert json.loads(third)["messages"] == [history[0], history[2]]
+
+
+@pytest.fixture
+def plain(upstream):
+    """A provider that has chat completions only."""
+    return {"providers": {"plain": {"base_url": f"{upstream.url}/v1", "api_key": "k"}}}
+
+
+async def test_responses_of_a_chat_provider(gateway, upstream, records, answer, plain):
+    upstream.answer = answer(CHUNKS, content_type="text/event-stream")
+    client = await gateway(**plain)
+    response = await client.post("/v1/responses", json={"model": "plain/m", "input": "Hello"})
+    found = response.json()
+    assert (found["object"], found["status"]) == ("response", "completed")
+    assert found["output"][0]["content"][0]["text"] == "Hi"
+    assert found["usage"]["total_tokens"] == 4
+    head, _, sent = upstream.requests[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /v1/chat/completions ")
+    assert json.loads(sent)["messages"] == [{"role": "user", "content": "Hello"}]
+    record = await records.one()
+    assert (record.api_format, record.upstream_format) == (ApiFormat.RESPONSES, ApiFormat.CHAT)
+    assert (record.response_body, record.client_response_body) == (CHUNKS, response.content)
+
+
+async def test_a_responses_stream_whose_connection_breaks_ends_in_an_error(
+    gateway, upstream, records, answer, plain
+):
+    upstream.answer = answer(CHUNKS, content_type="text/event-stream")[:-300]
+    client = await gateway(**plain)
+    body = {"model": "plain/m", "input": "Hello", "stream": True}
+    response = await client.post("/v1/responses", json=body)
+    *_, last = response.text.strip().split("\n\n")
+    name, data = last.split("\n")
+    assert name == "event: error"
+    assert json.loads(data.removeprefix("data: "))["error"]["code"]
+    assert "response.completed" not in response.text
+    assert (await records.one()).end_reason is EndReason.TRUNCATED
