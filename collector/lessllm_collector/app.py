@@ -21,6 +21,7 @@ from lessllm_collector.inbox import Inbox
 from lessllm_collector.interpret import Prices
 from lessllm_collector.ledger import Ledger
 from lessllm_collector.metrics import DATABASE_CACHED_BYTES
+from lessllm_collector.quarantine import Quarantine
 from lessllm_collector.reanalyze import reanalyze
 from lessllm_collector.receiver import Receiver
 from lessllm_collector.retention import Retention
@@ -43,7 +44,8 @@ class Intake:
         recording: sections.Logging,
     ) -> None:
         inbox = Inbox()
-        self._receiver = Receiver(socket, Ledger(store.committed()), inbox)
+        quarantine = Quarantine(store.path, keeps_content=recording.bodies == "full")
+        self._receiver = Receiver(socket, Ledger(store.committed()), inbox, quarantine)
         self.writer = Writer(
             store,
             inbox,
@@ -52,7 +54,7 @@ class Intake:
             self._receiver.committed,
             recording.bodies,
         )
-        self._retention = Retention(store, self.writer, recording.retention)
+        self._retention = Retention(store, self.writer, quarantine, recording.retention)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

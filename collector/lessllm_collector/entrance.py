@@ -7,9 +7,7 @@ logged now and then, for anybody may knock.
 import asyncio
 import contextlib
 import logging
-import math
 import os
-import time
 from collections.abc import Iterator
 
 import zmq
@@ -17,12 +15,12 @@ import zmq.asyncio
 from lessllm_shared import wire
 from lessllm_shared.curve import Keys
 from lessllm_shared.handshakes import BROKEN_OFF, UNFIT, handshakes
+from lessllm_shared.now_and_then import NowAndThen
 from zmq.utils import z85
 
 from lessllm_collector.metrics import PEERS_REFUSED
 
 FRAMES_QUEUED = 8  # in ZeroMQ, a gateway: memory stays where it is bounded
-LOG_EVERY_S = 60.0  # at most, for each reason
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +36,7 @@ class Entrance:
         """Raises EntranceError."""
         self._endpoint = endpoint
         self._keys = keys
-        self._logged_s: dict[str, float] = {}
+        self._is_to_be_said = NowAndThen()
         self._context = zmq.asyncio.Context()
         self.socket = self._context.socket(zmq.ROUTER)
         self.socket.setsockopt(zmq.RCVHWM, FRAMES_QUEUED)
@@ -95,9 +93,7 @@ class Entrance:
 
     def _refused(self, reason: str, why: str) -> None:
         PEERS_REFUSED.labels(reason).inc()
-        now_s = time.monotonic()
-        if now_s - self._logged_s.get(reason, -math.inf) >= LOG_EVERY_S:
-            self._logged_s[reason] = now_s
+        if self._is_to_be_said(reason):
             log.warning(
                 "a gateway is refused at %s, its keys do not fit: %s (collector.curve)", self._endpoint, why
             )

@@ -8,6 +8,7 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 
+GATEWAY_KILLED = "gateway_killed"  # an error_code
 _SECONDS = tuple(0.01 * 2**n for n in range(14))
 _TTFT = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 _TPOT = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5)
@@ -40,8 +41,11 @@ PEERS_REFUSED = Counter(
     ["reason"],
 )
 RECORDS_REPEATED = Counter("lessllm_collector_records_repeated_total", "Records that came again")
-RECORDS_LOST = Counter("lessllm_collector_records_lost_total", "Records that gateways declared lost")
-RECORDS_QUARANTINED = Counter("lessllm_collector_records_quarantined_total", "Records that can't be stored")
+GAPS = Counter(
+    "lessllm_collector_delivery_gaps_total",
+    "Calls without their record, by reason (lost, gateway_killed, unreadable), as delivery_gaps lists them",
+    ["reason"],
+)
 COMMIT_SECONDS = Histogram("lessllm_collector_commit_seconds", "Interpreting and committing one batch")
 COMMITS_FAILED = Counter("lessllm_collector_commits_failed_total", "Commits that failed and are tried again")
 COMMITS_FAILING = Gauge(
@@ -68,6 +72,8 @@ def count(row: Mapping[str, Any]) -> None:
     """A committed call's figures."""
     provider = row["provider"] or "none"
     CALLS.labels(provider, row["end_reason"]).inc()
+    if row["error_code"] == GATEWAY_KILLED:
+        GAPS.labels(GATEWAY_KILLED).inc()
     COST_USD.labels(provider).inc(row["estimated_cost_usd"] or 0)
     CACHED_TOKENS.labels(provider).inc(row["actual_cached_tokens"] or 0)
     for histogram, column in _TIMES:

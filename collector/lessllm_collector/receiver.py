@@ -9,10 +9,14 @@ import logging
 
 import zmq.asyncio
 from lessllm_shared import wire
+from lessllm_shared.now_and_then import NowAndThen
 
 from lessllm_collector.inbox import Batch, Inbox
 from lessllm_collector.ledger import Ledger
-from lessllm_collector.metrics import FRAMES_REFUSED, RECORDS_LOST, RECORDS_REPEATED
+from lessllm_collector.metrics import FRAMES_REFUSED, GAPS, RECORDS_REPEATED
+from lessllm_collector.quarantine import Quarantine
+
+MAX_PEERS = 10_000  # beyond it the oldest is forgotten until it sends again
 
 log = logging.getLogger(__name__)
 
@@ -20,10 +24,14 @@ log = logging.getLogger(__name__)
 class Receiver:
     """Reads the socket: `run` until cancelled. `committed` may be called from any thread."""
 
-    def __init__(self, socket: zmq.asyncio.Socket, ledger: Ledger, inbox: Inbox) -> None:
+    def __init__(
+        self, socket: zmq.asyncio.Socket, ledger: Ledger, inbox: Inbox, quarantine: Quarantine
+    ) -> None:
         self._socket = socket
         self._ledger = ledger
         self._inbox = inbox
+        self._quarantine = quarantine
+        self._is_to_be_said = NowAndThen()
         self._peers: dict[str, bytes] = {}  # gateway id → where its answers go
         self._loop = asyncio.get_running_loop()
 
@@ -31,10 +39,10 @@ class Receiver:
         """Receive until cancelled."""
         while True:
             peer, *frames = await self._socket.recv_multipart()
-            if len(frames) != 1:
-                FRAMES_REFUSED.labels("malformed").inc()
-                continue
-            await self._take(peer, frames[0])
+            if len(frames) == 1:
+                await self._take(peer, frames[0])
+            else:
+                self._refuse(frames, f"a message of {len(frames)} frames")
 
     def committed(self, gateway_id: str, last_seq: int) -> None:
         """The writer says that everything up to `last_seq` is in the database: tell the gateway."""
@@ -45,13 +53,14 @@ class Receiver:
             message = wire.unpack_to_collector(frame)
         except wire.WrongVersionError as error:
             FRAMES_REFUSED.labels("version").inc()
-            log.warning("a gateway is of another version, its records wait there: %s", error)
+            if self._is_to_be_said("version"):
+                log.warning("a gateway is of another version, its records wait there: %s", error)
+            await self._socket.send_multipart([peer, wire.VERSION_ALONE])  # its log says it too
             return
         except ValueError as error:
-            FRAMES_REFUSED.labels("malformed").inc()
-            log.warning("a frame of %d bytes can't be read: %s", len(frame), error)
+            self._refuse([frame], str(error))
             return
-        self._peers[message.gateway_id] = peer
+        self._note(message.gateway_id, peer)
         match message:
             case wire.Records(gateway_id=gateway_id, first_seq=first, records=records):
                 await self._accept(Batch(gateway_id, first, first + len(records) - 1, records))
@@ -60,6 +69,19 @@ class Receiver:
             case wire.Ask(gateway_id=gateway_id):
                 if (expected := self._ledger.expected(gateway_id)) is not None:
                     self._answer(expected)
+
+    def _note(self, gateway_id: str, peer: bytes) -> None:
+        self._peers[gateway_id] = peer
+        if len(self._peers) > MAX_PEERS:
+            del self._peers[next(iter(self._peers))]
+
+    def _refuse(self, frames: list[bytes], reason: str) -> None:
+        FRAMES_REFUSED.labels("malformed").inc()
+        self._quarantine.add(frames, reason)
+        if self._is_to_be_said("malformed"):
+            log.warning(
+                "%d bytes that came for the collector can't be read: %s", sum(map(len, frames)), reason
+            )
 
     async def _accept(self, batch: Batch) -> None:
         repeated = self._ledger.repeated(batch.gateway_id, batch.first_seq, batch.last_seq)
@@ -73,7 +95,7 @@ class Receiver:
             return
         self._ledger.take(rest.gateway_id, rest.last_seq)
         if rest.records is None:
-            RECORDS_LOST.inc(rest.last_seq - rest.first_seq + 1)
+            GAPS.labels("lost").inc(rest.last_seq - rest.first_seq + 1)
         await self._inbox.put(rest)
 
     def _acknowledge(self, gateway_id: str, last_seq: int) -> None:

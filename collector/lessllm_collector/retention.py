@@ -21,6 +21,7 @@ from prometheus_client import Counter
 
 from lessllm_collector import metrics
 from lessllm_collector.faults import reason
+from lessllm_collector.quarantine import Quarantine
 from lessllm_collector.schema import BODIES
 from lessllm_collector.store import Store
 from lessllm_collector.writer import Writer
@@ -56,8 +57,11 @@ class Step:
 class Retention:
     """`run` until cancelled."""
 
-    def __init__(self, store: Store, writer: Writer, keep: sections.Retention) -> None:
+    def __init__(
+        self, store: Store, writer: Writer, quarantine: Quarantine, keep: sections.Retention
+    ) -> None:
         self._store = store
+        self._quarantine = quarantine
         self._writer = writer
         self._keep = keep
         self._freed_bytes = 0  # since the last checkpoint of ours
@@ -92,7 +96,11 @@ class Retention:
                 while await self._pass(deletion, now - keep):
                     pass
         if self._keep.bodies is not None:
-            await self._writer.run(partial(_delete_quarantined, before=now - self._keep.bodies))
+            before = now - self._keep.bodies
+            await self._writer.run(partial(_empty_quarantined, before=before))
+            await asyncio.to_thread(self._quarantine.expire, before)
+        if self._keep.calls is not None:
+            await self._writer.run(partial(_delete_quarantined, before=now - self._keep.calls))
         await self._writer.run(_measure)
 
     async def _pass(self, deletion: _Deletion, before: datetime) -> int:
@@ -144,8 +152,14 @@ def _take(connection: duckdb.DuckDBPyConnection, *, deletion: _Deletion, step: S
     return int(changed[0]) if changed else 0
 
 
-def _delete_quarantined(connection: duckdb.DuckDBPyConnection, *, before: datetime) -> None:
+def _empty_quarantined(connection: duckdb.DuckDBPyConnection, *, before: datetime) -> None:
     """Records that could not be read: they hold bodies."""
+    connection.execute(
+        "UPDATE internal.quarantine SET record = ''::BLOB WHERE received < ? AND record != ''::BLOB", [before]
+    )
+
+
+def _delete_quarantined(connection: duckdb.DuckDBPyConnection, *, before: datetime) -> None:
     connection.execute("DELETE FROM internal.quarantine WHERE received < ?", [before])
 
 

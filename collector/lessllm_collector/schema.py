@@ -365,7 +365,8 @@ VIEW_COLUMNS: Mapping[str, str] = {
 GAP_COLUMNS = {
     "gateway_id": "The gateway process whose calls they were.",
     "reason": "lost: memory and spool were full, or the database was replaced by an older one."
-    " gateway_killed: the call ended, if at all, when its gateway was killed.",
+    " gateway_killed: the call ended, if at all, when its gateway was killed. unreadable: a record came that"
+    " could not be stored; it is set aside as it came.",
     "first_sequence": "Number of the first missing record.",
     "last_sequence": "Number of the last one.",
     "calls": "How many they are.",
@@ -379,4 +380,7 @@ GAPS = """
     UNION ALL
     SELECT gateway_id, error_code, sequence, sequence, 1, request_id, "timestamp"
     FROM internal.calls WHERE error_code = 'gateway_killed'
+    UNION ALL
+    SELECT gateway_id, 'unreadable', sequence, sequence, 1, NULL, received
+    FROM internal.quarantine
 """

@@ -20,6 +20,7 @@ from typing import TypeVar
 
 import duckdb
 from lessllm_shared import record as call_record
+from lessllm_shared.now_and_then import NowAndThen
 
 from lessllm_collector import metrics, room, rows
 from lessllm_collector.bodies import Policy, as_kept
@@ -63,6 +64,7 @@ class Writer:
         self._bodies = bodies
         self._in_doubt = False  # the database failed, perhaps after a commit
         self._known: dict[str, int] = {}  # what was committed when it was open again
+        self._is_to_be_said = NowAndThen()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="writer")
         metrics.COMMITS_FAILING.set_function(lambda: self.trouble is not None)
@@ -142,7 +144,7 @@ class Writer:
                     return
         for gateway_id, last_seq in _watermarks(batches).items():
             self._committed(gateway_id, last_seq)
-        metrics.RECORDS_QUARANTINED.inc(len(bad))
+        metrics.GAPS.labels("unreadable").inc(len(bad))
         for row, _ in good:
             metrics.count(row)
             if self._switches.debug_mode:
@@ -247,7 +249,10 @@ class Writer:
 
     def _unstorable(self, gateway_id: str, sequence: int, error: Exception, data: bytes) -> Unstorable:
         # Only the kind of the error: its message may quote a prompt.
-        log.warning("record %d of gateway %s is set aside: %s", sequence, gateway_id, type(error).__name__)
+        if self._is_to_be_said("unreadable"):
+            log.warning(
+                "record %d of gateway %s is set aside: %s", sequence, gateway_id, type(error).__name__
+            )
         # Whether its call failed can't be told: its bodies are kept only where all are.
         return Unstorable(gateway_id, sequence, type(error).__name__, data if self._bodies == "full" else b"")
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import zmq.asyncio
 from lessllm_shared import wire
+from lessllm_shared.now_and_then import NowAndThen
 
 from lessllm_gateway.link import Link
 from lessllm_gateway.metrics import COLLECTOR_ANSWERED_SECONDS, RECORDS_LOST
@@ -46,6 +47,7 @@ class Delivery:
         self._asked: dict[str, asyncio.Future[int]] = {}
         self._offered = asyncio.Event()
         self._answered = asyncio.Event()
+        self._is_to_be_said = NowAndThen()
 
     def offer(self, data: bytes, *, is_on_disk: bool = False) -> bool:
         """Take an encoded record over. False: there was no room for it, and it is lost. Never blocks."""
@@ -134,7 +136,8 @@ class Delivery:
             try:
                 answer = wire.unpack_to_gateway(frame)
             except ValueError as error:
-                log.warning("the collector's answer can't be read: %s", error)
+                if self._is_to_be_said(type(error).__name__):
+                    log.warning("the collector's answer can't be read, records wait here: %s", error)
                 continue
             COLLECTOR_ANSWERED_SECONDS.set_to_current_time()
             asked = self._asked.get(answer.gateway_id)

@@ -8,48 +8,56 @@ gateway goes back. Numbers that are gone for good are declared by `Lost`. Who go
 process left behind asks first (`Ask`).
 """
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
 PROTOCOL_VERSION = 1
 MAX_FRAME_BYTES = 256 * 1024 * 1024  # a single record may hold two bodies at the 50 MB default cap
+VERSION_ALONE = bytes([PROTOCOL_VERSION])  # for one who speaks another: it can't be read, but for the version
+
+GatewayId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Sequence = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
 class Records(msgspec.Struct, tag="records", omit_defaults=True):
     """Records first_seq, first_seq + 1, … of one gateway process, oldest first."""
 
-    gateway_id: str
-    first_seq: int
-    records: list[bytes]
+    gateway_id: GatewayId
+    first_seq: Sequence
+    records: Annotated[list[bytes], msgspec.Meta(min_length=1)]
 
 
 class Lost(msgspec.Struct, tag="lost"):
     """first_seq … last_seq will never come: memory was full, or the database that had them is gone."""
 
-    gateway_id: str
-    first_seq: int
-    last_seq: int
+    gateway_id: GatewayId
+    first_seq: Sequence
+    last_seq: Sequence
+
+    def __post_init__(self) -> None:
+        if self.last_seq < self.first_seq:
+            raise ValueError("last_seq is before first_seq")
 
 
 class Ask(msgspec.Struct, tag="ask"):
     """How far is the collector with this gateway process? It says Expect, once nothing is under way."""
 
-    gateway_id: str
+    gateway_id: GatewayId
 
 
 class Ack(msgspec.Struct, tag="ack"):
     """All records up to and including `committed` are in the database."""
 
-    gateway_id: str
-    committed: int
+    gateway_id: GatewayId
+    committed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Expect(msgspec.Struct, tag="expect"):
     """The frame did not continue what the collector has: send again from `next_seq`."""
 
-    gateway_id: str
-    next_seq: int
+    gateway_id: GatewayId
+    next_seq: Sequence
 
 
 ToCollector = Records | Lost | Ask

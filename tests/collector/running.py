@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from lessllm_collector.inbox import Batch, Inbox
 from lessllm_collector.interpret import Prices
+from lessllm_collector.quarantine import Quarantine
 from lessllm_collector.retention import Retention
 from lessllm_collector.store import Store
 from lessllm_collector.switches import Switches
@@ -49,6 +50,7 @@ class Running:
         self.path = path
         self.store = Store(path, sections.Query())
         self.inbox = Inbox()
+        self.quarantine = Quarantine(path, keeps_content=True)
         self.switches = Switches(debug_mode=False, enable_cache_analysis=True)
         self.acks = []
         acknowledge = lambda gateway_id, last: self.acks.append((gateway_id, last))  # noqa: E731
@@ -67,7 +69,9 @@ class Running:
         return [tuple(row.values()) for row in table.to_pylist()]
 
     def retention(self, bodies=30 * DAY, calls=365 * DAY):
-        return Retention(self.store, self.writer, sections.Retention(bodies=bodies, calls=calls))
+        return Retention(
+            self.store, self.writer, self.quarantine, sections.Retention(bodies=bodies, calls=calls)
+        )
 
     async def close(self):
         await self.writer.stop()

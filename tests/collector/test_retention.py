@@ -65,7 +65,14 @@ async def test_records_that_could_not_be_read_go_with_the_bodies(running):
         "UPDATE internal.quarantine SET received = received - INTERVAL 31 DAY WHERE sequence = 1"
     )
     await running.retention().run_once()
-    assert await running.ask("SELECT sequence FROM internal.quarantine") == [(2,)]
+    assert await running.ask("SELECT sequence, record FROM internal.quarantine ORDER BY 1") == [
+        (1, b""),
+        (2, b"\xc1new"),
+    ]
+    assert await running.ask("SELECT first_sequence, reason FROM delivery_gaps ORDER BY 1") == [
+        (1, "unreadable"),
+        (2, "unreadable"),
+    ]
 
 
 async def test_thousands_of_rows_go_and_commits_go_on_in_between(running, monkeypatch):

@@ -89,6 +89,7 @@ async def test_while_the_database_takes_nothing_nothing_is_acknowledged_and_then
     monkeypatch.setattr(rows, "insert", full)
     monkeypatch.setattr("lessllm_collector.writer.RETRY_S", 0.01)
     await running.inbox.put(_batch(1, _record()))
+    await eventually(lambda: running.acks)
     assert await running.ask("SELECT count(*) FROM api_calls") == [(1,)]
     assert len(failures) == 2
     assert running.acks == [("g", 1)]
@@ -108,6 +109,7 @@ async def test_a_commit_for_which_the_disk_has_no_room_is_not_begun_and_done_whe
     )
     assert running.acks == []
     monkeypatch.undo()
+    await eventually(lambda: running.acks[-1:] == [("g", 3)])
     assert await running.ask("SELECT count(*), count(DISTINCT sequence) FROM api_calls") == [(3, 3)]
     assert running.acks[-1] == ("g", 3)
     assert running.writer.trouble is None
@@ -159,6 +161,7 @@ async def test_a_commit_of_which_the_database_failed_becomes_rows_once(running, 
         assert ("succeeded and is durable" in running.writer.trouble) == durable
         assert running.acks == [("g", 1)]
         await running.inbox.put(_batch(3, _record()))
+    await eventually(lambda: running.acks[-1] == ("g", 3))
     assert await running.ask("SELECT count(*), count(DISTINCT sequence) FROM api_calls") == [(3, 3)]
     assert running.acks[-1] == ("g", 3)
 
@@ -184,6 +187,7 @@ async def test_a_commit_that_lacks_memory_asks_queries_to_give_way_until_it_succ
     monkeypatch.setattr(rows, "insert", short)
     monkeypatch.setattr("lessllm_collector.writer.RETRY_S", 0.01)
     await running.inbox.put(_batch(1, _record()))
+    await eventually(lambda: running.acks)
     assert await running.ask("SELECT count(*) FROM api_calls") == [(1,)]
     assert asked == [False, True]
     assert not running.store.give_way.is_set()

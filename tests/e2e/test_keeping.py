@@ -117,7 +117,7 @@ def test_a_backup_under_load_is_restored_and_gateways_go_on_with_what_it_lacks(r
     assert len(found) == len(set(found))
     assert {*unsent, *after} <= set(found)
     assert set(before) <= restored <= {*before, *during}
-    lost = metric(running, "lessllm_collector_records_lost_total")
+    lost = metric(running, 'lessllm_collector_delivery_gaps_total{reason="lost"}')
     assert lost == len(before) + len(during) - len(restored)
 
 

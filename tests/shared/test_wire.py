@@ -25,11 +25,11 @@ TO_GATEWAY = [
     ),
     (wire.Expect("g1", 5), "0183a474797065a6657870656374aa676174657761795f6964a26731a86e6578745f73657105"),
 ]
-NUMBERS = st.integers(0, 2**63 - 1)
-IDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+NUMBERS = st.integers(1, 2**63 - 1)
+IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 FRAMES = st.one_of(
-    st.builds(wire.Records, IDS, NUMBERS, st.lists(st.binary(max_size=20), max_size=5)),
-    st.builds(wire.Lost, IDS, NUMBERS, NUMBERS),
+    st.builds(wire.Records, IDS, NUMBERS, st.lists(st.binary(max_size=20), min_size=1, max_size=5)),
+    st.tuples(IDS, NUMBERS, NUMBERS).map(lambda drawn: wire.Lost(drawn[0], *sorted(drawn[1:]))),
 )
 
 
@@ -53,6 +53,23 @@ def test_a_frame_survives_the_round_trip(message: wire.ToCollector) -> None:
 def test_fields_of_a_newer_version_are_skipped() -> None:
     newer = msgspec.msgpack.encode({"type": "lost", "gateway_id": "g", "first_seq": 1, "last_seq": 2, "x": 4})
     assert wire.unpack_to_collector(b"\x01" + newer) == wire.Lost("g", 1, 2)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"type": "records", "gateway_id": "g", "first_seq": 1, "records": []},
+        {"type": "records", "gateway_id": "g", "first_seq": 0, "records": [b""]},
+        {"type": "records", "gateway_id": "", "first_seq": 1, "records": [b""]},
+        {"type": "records", "gateway_id": "g" * 65, "first_seq": 1, "records": [b""]},
+        {"type": "records", "gateway_id": "g", "first_seq": 2**63, "records": [b""]},
+        {"type": "lost", "gateway_id": "g", "first_seq": 2, "last_seq": 1},
+        {"type": "lost", "gateway_id": "g", "first_seq": -1, "last_seq": 1},
+    ],
+)
+def test_numbers_that_can_not_be_are_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        wire.unpack_to_collector(wire.VERSION_ALONE + msgspec.msgpack.encode(fields))
 
 
 def test_another_protocol_version_is_named() -> None:
