@@ -206,6 +206,13 @@ def test_a_block_that_is_not_closed_is_closed_by_the_end():
     }
 
 
+def test_a_block_that_is_not_closed_is_closed_by_the_next_in_its_place():
+    events = [start(), opened(0, "tool_use", id="t", name="f", input={}), *said(0, "Hi"), *ended("tool_use")]
+    _, arguments, text = deltas(streamed(wire(*events)))
+    assert arguments == {"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}
+    assert text == {"content": "Hi"}
+
+
 def test_a_delta_that_brings_nothing_is_no_chunk():
     events = [start(), *said(0, "Hello", "", "!"), opened(1, "thinking", thinking="", signature="")]
     brings = deltas(streamed(wire(*events, delta(1, "thinking_delta", thinking=""), closed(1), *ended())))
