@@ -23,6 +23,9 @@ from gateway.translate.claude import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lessllm_gateway.errors import Rejection
+from lessllm_gateway.translate.chat_to_messages import ChatToMessages
+from lessllm_gateway.translate.traits import call_id
+from lessllm_gateway.translate.translation import Wanted
 from lessllm_shared.providers import PRESETS
 from lessllm_shared.sse import EventParser
 from lessllm_shared.streams.chat import ChatReader
@@ -44,7 +47,7 @@ calls = st.lists(st.tuples(ids, tool_names, inputs), max_size=3, unique_by=lambd
 @st.composite
 def conversations(draw):
     """Turns of a user and an assistant, whose calls are answered."""
-    turns = []
+    turns, seen = [], set()
     for _ in range(draw(st.integers(1, 3))):
         turns.append(
             {
@@ -52,7 +55,9 @@ def conversations(draw):
                 "content": draw(words | st.lists(words.map(block_of_text), min_size=1, max_size=2)),
             }
         )
-        said, called = draw(st.lists(words, max_size=2)), draw(calls)
+        said = draw(st.lists(words, max_size=2))
+        called = [c for c in draw(calls) if c[0] not in seen]  # an id is of one call only
+        seen |= {c[0] for c in called}
         blocks = [*map(block_of_text, said), *(tool_use(*c) for c in called)]
         if not blocks:
             continue
@@ -99,7 +104,10 @@ def told(turns):
             elif block["type"] == "tool_use":
                 said.append((block["name"][:50], json.dumps(block["input"])))
             else:
-                said.append(("result", block["content"]))
+                given = block["content"]
+                said.append(
+                    ("result", given if isinstance(given, str) else "".join(b["text"] for b in given))
+                )
     return squeezed(said)
 
 
@@ -135,12 +143,12 @@ def answers(draw):
     thinking, said, called = draw(st.lists(words, max_size=2)), draw(st.lists(words, max_size=3)), draw(calls)
     deltas = [{"reasoning_content": piece} for piece in thinking] + [{"content": piece} for piece in said]
     queues = []
-    for index, (call_id, name, input_) in enumerate(called):
+    for index, (given_id, name, input_) in enumerate(called):
         written = json.dumps(input_)
         cuts = sorted(draw(st.lists(st.integers(0, len(written)), max_size=3)))
         pieces = [written[i:j] for i, j in zip([0, *cuts], [*cuts, len(written)], strict=True)]
         queues.append(
-            [call(index, "", id=call_id, type="function", name=name), *(call(index, p) for p in pieces)]
+            [call(index, "", id=given_id, type="function", name=name), *(call(index, p) for p in pieces)]
         )
     while queues:
         queue = queues[draw(st.integers(0, len(queues) - 1)) if draw(st.booleans()) else 0]
@@ -307,3 +315,60 @@ def test_no_bytes_raise_anything_but_what_is_promised(data):
     asked_translation().error(400, data)
     with pytest.raises(Rejection):
         translation().request(data)
+
+
+def back_to_messages(*, streaming=True):
+    """The other direction, for the same call."""
+    wanted = Wanted("claude-opus-4-8", streaming, includes_usage=True, drops=False)
+    return ChatToMessages(wanted)
+
+
+@given(conversations())
+@settings(max_examples=60, deadline=None)
+def test_a_conversation_is_the_same_after_both_directions(turns):
+    chat = translation("gpt-4o", "openai").request(json.dumps({**ASKED, "messages": turns}).encode())
+    body = {key: value for key, value in json.loads(chat).items() if key != "stream_options"}
+    again = json.loads(back_to_messages().request(json.dumps(body).encode()))["messages"]
+    assert told(again) == told(turns)
+    assert ids_in(again) == [call_id(given, ".{1,40}") for given in ids_in(turns)]
+
+
+def ids_in(turns):
+    """Of calls and results, in order."""
+    blocks = [block for turn in turns if isinstance(turn["content"], list) for block in turn["content"]]
+    found = [block.get("id") or block.get("tool_use_id") for block in blocks]
+    return [given for given in found if given]
+
+
+@given(answers(), st.integers(0, 500), st.integers(0, 500), st.integers(1, 60))
+@settings(max_examples=60, deadline=None)
+def test_an_answer_is_the_same_after_both_directions(answer, fresh, cached, step):
+    deltas, thinking, said, called = answer
+    finish = "tool_calls" if called else "stop"
+    last = usage(fresh + cached, 3, prompt_tokens_details={"cached_tokens": cached})
+    data = stream(chunk({"role": "assistant"}), *(chunk(delta) for delta in deltas), chunk({}, finish), last)
+    far = back_to_messages()
+    far.request(json.dumps({"model": "x", "messages": [{"role": "user", "content": "?"}]}).encode())
+    chat = translated_by(far.stream(), translated(data), step)
+    reader = ChatReader()
+    for event in EventParser().feed(chat):
+        reader.add(event)
+    got = reader.answer()
+    message = got["choices"][0]["message"]
+    assert reader.finished
+    assert (message.get("reasoning_content") or "") == thinking
+    assert (message.get("content") or "") == said
+    calls_back = [
+        (c["id"], c["function"]["name"], json.loads(c["function"]["arguments"]))
+        for c in message.get("tool_calls", ())
+    ]
+    assert sorted_calls(calls_back) == sorted_calls(called)
+    assert got["choices"][0]["finish_reason"] == finish
+    counts = got["usage"]
+    assert (counts["prompt_tokens"], counts["completion_tokens"]) == (fresh + cached, 3)
+    assert counts["prompt_tokens_details"]["cached_tokens"] == cached
+
+
+def translated_by(transform, data, step):
+    fed = b"".join(transform.feed(data[i : i + step]) for i in range(0, len(data), step))
+    return fed + transform.finish()
