@@ -92,7 +92,7 @@ def of(session):
 def document(real_model, **way):
     return {
         "providers": {
-            "local": {"base_url": f"{real_model}/v1", **way},
+            "local": {"base_url": f"{real_model}/v1", "responses": True, **way},
             "local-messages": {"format": "anthropic", "base_url": real_model, **way},
         },
         "models": {

@@ -206,3 +206,24 @@ def test_a_call_is_recorded_as_it_went_up_and_came_down(client, bridged, model):
         usage.output_tokens,
     )
     assert row["estimated_ttfb_ms"] is not None
+
+
+def test_a_real_model_that_is_asked_by_chat(services, real_model):
+    """llama.cpp: what another's chat stream looks like."""
+    document = {"providers": {"llama": {"base_url": f"{real_model}/v1", "responses": False}}}
+    running = services(document)
+    url = f"{running.gateway.url}/v1"
+    asked = {"model": "llama/smol", "input": "Say hello.", "max_output_tokens": 12, "temperature": 0}
+    with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
+        plain = client.responses.create(**asked)
+        with client.responses.stream(**asked) as stream:
+            deltas = [event.delta for event in stream if event.type == "response.output_text.delta"]
+            kinds = [event.type for event in client.responses.create(**asked, stream=True)]
+    assert "".join(deltas) == plain.output_text != ""
+    assert kinds[-1] == ("response.completed" if plain.status == "completed" else "response.incomplete")
+    row, *_ = running.rows("SELECT * FROM api_calls ORDER BY timestamp")
+    assert (row["actual_prompt_tokens"], row["actual_completion_tokens"]) == (
+        plain.usage.input_tokens,
+        plain.usage.output_tokens,
+    )
+    assert row["end_reason"] == "complete"
