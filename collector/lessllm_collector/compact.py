@@ -182,7 +182,7 @@ class _Said:
         self._next_s = time.monotonic() + _SAY_S
 
     def __call__(self, done: int, calls: int) -> None:
-        if time.monotonic() >= self._next_s:
+        if calls and time.monotonic() >= self._next_s:
             sys.stderr.write(f"{done:,} of {calls:,} calls\n")
             self._next_s = time.monotonic() + _SAY_S
 
