@@ -347,6 +347,18 @@ def test_reasoning_that_can_be_read_is_taken_from_the_item():
     assert chat_messages([USER, item, CALL, RESULT], wanted(reasoning="kept"))[1]["reasoning_content"] == "Hm"
 
 
+def test_an_assistant_that_only_thought_said_nothing():
+    messages = chat_messages([USER, reasoning({"thinking_blocks": BLOCKS}), USER])
+    assert messages[1] == {"role": "assistant", "content": "", "thinking_blocks": BLOCKS}
+
+
+@pytest.mark.parametrize(("model", "text"), [("some-model", "ab"), ("other", "a\n\nb")])
+def test_text_that_its_own_thinking_divided_is_one_again(model, text):
+    thought = reasoning({"thinking_blocks": BLOCKS}, model=model)
+    messages = chat_messages([USER, said("assistant", "a"), thought, said("assistant", "b")])
+    assert messages[1]["content"] == text
+
+
 def test_a_calls_signature_comes_from_an_item_after_it():
     signature = {"google": {"thought_signature": "s"}}
     items = [USER, CALL, reasoning({}, {"c1": {"extra_content": signature}}), RESULT]

@@ -120,6 +120,20 @@ def test_a_refusal():
     assert found[6]["refusal"] == "I won't."
 
 
+def test_a_refusal_after_text_is_a_part_of_its_own():
+    found = streamed(chunk({"content": "Well, "}), chunk({"refusal": "no."}), STOP, DONE)
+    assert types(found)[2:] == [
+        *TEXT[:5],
+        "content_part.added",
+        "refusal.delta",
+        "refusal.done",
+        "content_part.done",
+        "output_item.done",
+        "completed",
+    ]
+    assert [found[index]["content_index"] for index in (4, 9)] == [0, 1]
+
+
 def test_a_custom_tools_call():
     asked = {"tools": [{"type": "custom", "name": "patch"}]}
     pieces = [call('{"inp', "patch", "c1"), call('ut":"+'), call('x"}')]
@@ -202,7 +216,8 @@ def test_sources():
 
 
 def test_an_answer_that_met_the_limit_is_incomplete():
-    found = streamed(chunk({"content": "Hel"}), chunk({}, "length"), DONE)
+    used = b'data: {"choices":[],"usage":%b}\n\n' % json.dumps(USAGE).encode()
+    found = streamed(chunk({"content": "Hel"}), chunk({}, "length"), used, chunk({}), DONE)
     assert types(found)[-2:] == ["output_item.done", "incomplete"]
     response = found[-1]["response"]
     assert (response["status"], response["incomplete_details"]["reason"]) == (
@@ -210,6 +225,7 @@ def test_an_answer_that_met_the_limit_is_incomplete():
         "max_output_tokens",
     )
     assert response["output"][0]["status"] == "incomplete"
+    assert response["usage"]["total_tokens"] == 5
 
 
 @pytest.mark.parametrize(
