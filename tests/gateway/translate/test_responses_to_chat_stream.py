@@ -5,6 +5,8 @@ import sys
 
 import pytest
 from gateway.translate.responses import DONE, answered, chunk, events, streamed, translation, types
+from lessllm_gateway.translate.responses_to_chat import stream as stream_module
+from lessllm_gateway.translate.responses_to_chat.output import MAX_ITEMS
 from lessllm_shared import sse
 
 BEGIN = ["created", "in_progress"]
@@ -289,6 +291,19 @@ def test_nothing_comes_after_the_end():
     after = chunk({"content": "more"})
     assert types(streamed(chunk({"content": "x"}), STOP, DONE, after, DONE))[-1] == "completed"
     assert types(streamed(b"data: x\n\n", after, STOP, DONE))[-1] == "failed"
+
+
+def test_an_answer_without_end_fails_instead_of_growing(monkeypatch):
+    monkeypatch.setattr(stream_module, "MAX_STREAM_BYTES", 10_000)
+    endless = [chunk({"content": "x"})] * 1000
+    assert types(streamed(*endless, STOP, DONE))[-1] == "failed"
+
+
+def test_calls_without_end_fail_instead_of_growing():
+    endless = [call("{}", "f", f"c{number}") for number in range(MAX_ITEMS + 1)]
+    found = streamed(*endless, STOP, DONE)
+    assert types(found)[-1] == "failed"
+    assert len(found[-1]["response"]["output"]) == MAX_ITEMS
 
 
 def test_an_event_without_end_fails_instead_of_growing(monkeypatch):

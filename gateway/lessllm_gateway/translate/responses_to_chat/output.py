@@ -12,6 +12,8 @@ from lessllm_gateway.translate.responses_to_chat.items import Call, CustomCall, 
 from lessllm_gateway.translate.translation import Json
 from lessllm_gateway.translate.values import fields, objects, text
 
+MAX_ITEMS = 1000  # of one answer, and an upstream that never ends takes no more memory than these
+
 
 class Output:
     """The items of one response. `name` is what their ids are made of."""
@@ -36,7 +38,7 @@ class Output:
         return [item.whole() for item in self._items]
 
     def take(self, delta: Json, logprobs: list[Any]) -> None:
-        """A delta, or a whole message."""
+        """A delta, or a whole message. Raises ValueError for more than an answer can be."""
         merge(self._kept, {name: value for name in FIELDS if (value := delta.get(name))})
         said, thought = _content(delta.get("content"))
         if thought := thought or text(delta.get("reasoning_content")) or text(delta.get("reasoning")):
@@ -80,9 +82,8 @@ class Output:
             if not call_id or not known_id or call_id == known_id:
                 return known
         self._begin()
-        place = len(self._items)
         kind, prefix = (CustomCall, "ctc") if name in self._custom else (Call, "fc")
-        item_id = f"{prefix}_{self._name}_{place}"
+        item_id, place = self._next(prefix)
         call = kind(self._tell, item_id, place, call_id or f"call_{self._name}_{place}")
         self._items.append(call)
         self._calls.append(call)
@@ -93,18 +94,23 @@ class Output:
     def _message(self) -> Message:
         if not isinstance(self._open, Message):
             self._begin()
-            place = len(self._items)
-            self._open = Message(self._tell, f"msg_{self._name}_{place}", place)
+            self._open = Message(self._tell, *self._next("msg"))
             self._items.append(self._open)
         return self._open
 
     def _reasoning(self) -> Reasoning:
         if not isinstance(self._open, Reasoning):
             self._switch()
-            place = len(self._items)
-            self._open = Reasoning(self._tell, f"rs_{self._name}_{place}", place, as_summary=self._as_summary)
+            self._open = Reasoning(self._tell, *self._next("rs"), as_summary=self._as_summary)
             self._items.append(self._open)
         return self._open
+
+    def _next(self, prefix: str) -> tuple[str, int]:
+        """Id and place of the next item."""
+        place = len(self._items)
+        if place == MAX_ITEMS:
+            raise ValueError(f"of more than {MAX_ITEMS} items")
+        return f"{prefix}_{self._name}_{place}", place
 
     def _begin(self) -> None:
         """An item that is no reasoning. What was thought without a word of it comes before."""

@@ -18,6 +18,7 @@ from lessllm_gateway.translate.responses_to_chat.output import Output
 from lessllm_gateway.translate.translation import Json
 from lessllm_gateway.translate.values import fields
 
+MAX_STREAM_BYTES = 64 * 1024 * 1024  # the last event holds the whole answer
 _CUT_OFF = "the upstream's answer broke off"
 _encoder = msgspec.json.Encoder()
 
@@ -32,11 +33,17 @@ class ResponseStream:
         self._told: list[bytes] = []
         self._sequence_number = 0
         self._is_over = False
+        self._size_bytes = 0
         self._finish_reason: Any = None
         self._usage: Json = {}
 
     def feed(self, chunk: bytes) -> bytes:
         """The events for those that this chunk completes."""
+        self._size_bytes += len(chunk)
+        if self._size_bytes > MAX_STREAM_BYTES:
+            self._fail(None, "the upstream's answer is too large to be held")
+        if self._is_over:
+            return self._bytes()
         try:
             self._take(self._parser.feed(chunk))
         except EventTooLargeError:
@@ -67,6 +74,8 @@ class ResponseStream:
                     self._event(event)
                 except RecursionError:
                     self._fail(None, "an event of the upstream's stream is nested too deeply")
+                except ValueError as error:
+                    self._fail(None, f"the upstream's answer is {error}")
 
     def _event(self, event: Event) -> None:
         if event.data.startswith(b"[DONE]"):
