@@ -16,12 +16,14 @@ class ChatTraits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    output_limits: dict[str, int] = {}
     efforts: dict[str, tuple[str, ...]] = {}
     thinking: dict[str, Literal["thinking", "enable_thinking"]] = {}
     cache_marks: dict[str, Literal["cache_control", "prompt_cache_breakpoint"]] = {}
     tools_without_effort: tuple[str, ...] = ()
     reasoning: Literal["never", "kept", "always"] = "never"
     thought_signatures: bool = False
+    system_anywhere: bool = False
     tool_ids: str = ".{1,40}"
     user: bool = True
     top_k: bool = False

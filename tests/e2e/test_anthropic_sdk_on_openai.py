@@ -160,19 +160,23 @@ def test_text_before_a_call_stays_before_it(services, upstream, mode):
 
 @pytest.mark.parametrize("upstream", ["simulator"], indirect=True)
 @MODES
-@pytest.mark.parametrize("model", ["openai/gpt-5", "openai/gpt-5.6-sol", "openai/gpt-4.1"])
+@pytest.mark.parametrize("model", ["openai/gpt-5", "openai/gpt-5.6-sol", "openai/gpt-4o"])
 def test_what_claude_code_sends_is_taken_by_every_model(services, upstream, mode, model):
     del upstream
     got = ask(
         services,
         mode,
         model=model,
-        max_tokens=2000,
+        max_tokens=20_000,  # more than gpt-4o takes; the SDK asks for a stream beyond 21,333
         system=[
             {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.117; cch=71fea;"},
             {"type": "text", "text": "You are an agent.", "cache_control": {"type": "ephemeral"}},
         ],
-        messages=user("How is the weather in Berlin?"),
+        messages=[
+            {"role": "user", "content": [{"type": "text", "text": "<system-reminder>x</system-reminder>"}]},
+            {"role": "system", "content": "Agents: none."},
+            *user("How is the weather in Berlin?"),
+        ],
         tools=[*TOOLS, {"name": "mcp__" + "x" * 70, "input_schema": {"type": "object"}}],
         thinking={"type": "adaptive"},
         output_config={"effort": "high"},

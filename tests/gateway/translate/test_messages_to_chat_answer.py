@@ -195,30 +195,36 @@ def test_errors_have_anthropics_status_and_type(status, body, theirs, kind):
         assert error["error"]["message"] == "no"
 
 
-LIMIT = "This model's maximum context length is 128000 tokens. However, "
-IN_ALL = LIMIT + "your messages resulted in 130000 tokens."
-IN_PARTS = LIMIT + "you requested 130000 tokens (129000 in the messages, 1000 in the completion)."
+LIMIT = "This model's maximum context length is 128000 tokens"
+IN_ALL = f"{LIMIT}. However, your messages resulted in 130000 tokens."
+IN_PARTS = f"{LIMIT}. However, you requested 131000 tokens (130000 in the messages, 1000 in the completion)."
+VLLM = (
+    f"'max_tokens' or 'max_completion_tokens' is too large: 64000. {LIMIT} and your request has 70000 input"
+    " tokens (64000 > 128000 - 70000)."
+)
+TOO_MUCH = f"{LIMIT}. However, you requested 134000 tokens (70000 in the messages, 64000 in the completion)."
 
 
 @pytest.mark.parametrize(
-    ("message", "code"),
+    ("message", "code", "words"),
     [
-        (IN_ALL, "context_length_exceeded"),
-        (IN_PARTS, None),
-        ("the request exceeds the available context size, try increasing it", None),
-        ("Range of input length: too many tokens", None),
+        (IN_ALL, "context_length_exceeded", "prompt is too long: 130000 tokens > 128000 maximum; "),
+        (IN_PARTS, None, "prompt is too long: 130000 tokens > 128000 maximum; "),
+        ("the request exceeds the available context size, try increasing it", None, "prompt is too long: "),
+        ("Range of input length: too many tokens", None, "prompt is too long: "),
+        ("nope", "context_length_exceeded", "prompt is too long: "),
+        (VLLM, None, "input length and `max_tokens` exceed context limit: 70000 + 64000 > 128000, "),
+        (TOO_MUCH, None, "input length and `max_tokens` exceed context limit: 70000 + 64000 > 128000, "),
+        ("max_tokens is too large: 64000. This model supports at most 16384 completion tokens.", None, ""),
     ],
 )
-def test_a_prompt_that_is_too_long_is_said_in_the_words_that_agents_compact_upon(message, code):
-    status, answer = translation().error(
-        400, json.dumps(openai_error(message, "invalid_request_error", code)).encode()
-    )
+def test_a_prompt_that_is_too_long_is_said_in_the_words_that_agents_act_upon(message, code, words):
+    error = openai_error(message, "invalid_request_error", code)
+    status, answer = translation().error(400, json.dumps(error).encode())
     said = json.loads(answer)["error"]["message"]
     assert status == 400
-    assert said.startswith("prompt is too long: ")
-    if "128000" in message:
-        assert said.startswith("prompt is too long: 130000 tokens > 128000 maximum; ")
-    assert message in said
+    assert said.startswith(words or message)
+    assert said.endswith(message)
 
 
 def test_an_error_is_no_longer_than_needed():

@@ -73,12 +73,34 @@ def test_claude_codes_billing_line_does_not_spoil_the_providers_cache():
     assert said(user("?"), system=[text(billing)]) == [user("?")]
 
 
+NOW = {"role": "system", "content": "Now in French."}
+
+
 def test_system_messages_within_the_conversation_stay_where_they_are():
-    messages = said(user("a"), {"role": "system", "content": "Now in French."}, user("b"))
-    assert messages == [user("a"), {"role": "system", "content": "Now in French."}, user("b")]
+    assert said(user("a"), NOW, user("b")) == [user("a"), NOW, user("b")]
     once = {"role": "system", "content": "For now.", "clear_at": "next_user_message"}
     assert said(user("a"), once) == [user("a"), {"role": "system", "content": "For now."}]
     assert said(user("a"), once, user("b")) == [user("a\n\nb")]
+
+
+def test_they_are_the_users_to_say_where_chat_templates_take_the_systems_first_only():
+    """ollama #17774, llama.cpp #27367: Claude Code sends one in every request, and Qwen's raises."""
+    messages = said(
+        user("a"), NOW, assistant("b"), NOW, user("c"), system="Be brief.", provider="vllm", model="q"
+    )
+    assert messages == [
+        {"role": "system", "content": "Be brief."},
+        user("a\n\n<system>\nNow in French.\n</system>"),
+        assistant("b"),
+        user("<system>\nNow in French.\n</system>\n\nc"),
+    ]
+    first = said(NOW, user("a"), system="Be brief.", provider="vllm", model="q")
+    assert first == [{"role": "system", "content": "Be brief.\n\nNow in French."}, user("a")]
+
+
+def test_results_come_right_after_the_calls_whatever_was_said_in_between():
+    roles = [m["role"] for m in said(user("?"), assistant([CALL]), NOW, user("Wait"), user([result("a")]))]
+    assert roles == ["user", "assistant", "tool", "system", "user"]
 
 
 def test_turns_of_one_role_in_a_row_are_one_turn():
@@ -435,6 +457,21 @@ def test_new_openai_models_get_tools_only_without_reasoning(asked):
 def test_the_limit_has_the_name_that_the_provider_knows(provider, name):
     body = sent({}, "m", provider)
     assert {key: value for key, value in body.items() if key.startswith("max_")} == {name: 100}
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "most"),
+    [
+        ("openai", "gpt-4o", 16_384),
+        ("azure", "gpt-4.1-mini", 32_768),
+        ("gemini", "gemini-3-pro", 64_000),
+        ("x", "y", 64_000),
+    ],
+)
+def test_the_limit_is_no_more_than_the_model_takes(provider, model, most):
+    """Claude Code asks for 64,000 tokens, and gpt-4o refuses to be asked for more than it can say."""
+    body = sent({"max_tokens": 64_000}, model, provider)
+    assert most in (body.get("max_tokens"), body.get("max_completion_tokens"))
 
 
 def test_usage_of_a_stream_is_asked_for_where_the_provider_takes_the_option():

@@ -1,16 +1,15 @@
 """OpenAI's errors as Anthropic's, and those of servers that are nearly OpenAI's.
 
-Anthropic's clients go by the HTTP status and the error's type. Two cases need more: quota that is used up
-is 429 with OpenAI, which Anthropic's clients would try again for ever; and a prompt beyond the context is
-known to agents by Anthropic's words, upon which they shorten it.
+Anthropic's clients go by the HTTP status and the error's type. Quota that is used up is 429 with OpenAI,
+which Anthropic's clients would try again for ever.
 """
 
-import re
 from typing import Any
 
 import msgspec
 from lessllm_shared import tolerant_json
 
+from lessllm_gateway.translate.messages_to_chat.too_long import too_long
 from lessllm_gateway.translate.translation import Json
 from lessllm_gateway.translate.values import fields, text
 
@@ -44,14 +43,6 @@ _STATUS_OF_KINDS = {
     "insufficient_system_resource": 529,
     "timeout": 504,
 }
-_TOO_LONG = re.compile(
-    r"context.{0,20}(length|window|size)|maximum.{0,20}(context|prompt)|prompt is too long|too many tokens"
-    r"|exceeds? .{0,40}(context|token limit|maximum number of tokens)",
-    re.IGNORECASE | re.DOTALL,
-)
-_LIMIT_AND_SIZE = re.compile(
-    r"context length is (\d+) tokens.*?(?:resulted in|requested|contains?).*?(\d+)", re.DOTALL
-)
 _encoder = msgspec.json.Encoder()
 
 
@@ -87,8 +78,8 @@ def _described(status: int, error: Any) -> tuple[int, Json]:
     status = _STATUS.get(status, status) if status >= 400 else 502
     if status == 429 and words & _QUOTA:
         status = 402
-    if status in {400, 413} and ("context_length_exceeded" in words or _TOO_LONG.search(message)):
-        status, message = 400, _too_long(message)
+    if status in {400, 413} and (known := too_long(message, certain="context_length_exceeded" in words)):
+        status, message = 400, known
     return status, _error(
         _TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error"), message
     )
@@ -108,14 +99,6 @@ def _detail(error: Any) -> Json:
 
 def _written(detail: Any) -> str:
     return detail if isinstance(detail, str) else tolerant_json.dumps(detail) if detail else ""
-
-
-def _too_long(message: str) -> str:
-    if message.startswith("prompt is too long"):
-        return message
-    sizes = _LIMIT_AND_SIZE.search(message)
-    exact = f"{sizes[2]} tokens > {sizes[1]} maximum; " if sizes else ""
-    return f"prompt is too long: {exact}{message}"
 
 
 def _error(kind: str, message: str) -> Json:

@@ -14,6 +14,7 @@ from lessllm_gateway.translate.messages_to_chat.thinking import refuses_sampling
 from lessllm_gateway.translate.messages_to_chat.tools import ToolNames, takes_strict, tool_fields
 from lessllm_gateway.translate.messages_to_chat.turns import chat_messages
 from lessllm_gateway.translate.messages_to_chat.user import user_fields
+from lessllm_gateway.translate.traits import by_model
 from lessllm_gateway.translate.translation import Json, Wanted
 from lessllm_gateway.translate.values import fields
 
@@ -63,7 +64,7 @@ def _translated(request: Json, wanted: Wanted, names: ToolNames) -> Json:
     chat: Json = {"model": wanted.model, "messages": chat_messages(request, wanted, names)}
     limit = request.get("max_tokens")
     if limit is not None:
-        chat[wanted.chat.limit] = _at_least_one(limit, wanted)
+        chat[wanted.chat.limit] = _bounded(limit, wanted)
     if wanted.streaming:
         chat["stream"] = True
         if wanted.takes_stream_options:
@@ -90,11 +91,13 @@ def _judge_fields(request: Json, wanted: Wanted) -> None:
         wanted.leave_out("output_config.task_budget")
 
 
-def _at_least_one(limit: Any, wanted: Wanted) -> Any:
+def _bounded(limit: Any, wanted: Wanted) -> Any:
+    """What the model takes: agents ask for as much as Claude can say, which others refuse."""
     if limit == 0:  # Anthropic fills its cache and answers nothing
         wanted.leave_out("max_tokens")
         return 1
-    return limit
+    most = by_model(wanted.chat.output_limits, wanted.model)
+    return min(limit, most) if most is not None and isinstance(limit, int) else limit
 
 
 def _sampling(request: Json, wanted: Wanted, chat: Json) -> Json:

@@ -20,6 +20,7 @@ from lessllm_gateway.translate.values import text
 # Claude Code's first block of the system prompt: for Anthropic's billing, and different in every request,
 # which would spoil every prompt cache.
 _BILLING = "x-anthropic-billing-header:"
+_REMINDER = "<system>\n{}\n</system>"
 _encoder = msgspec.json.Encoder()
 
 
@@ -38,7 +39,7 @@ def chat_messages(request: Json, wanted: Wanted, names: ToolNames) -> list[Json]
             if message.get("output_config"):
                 wanted.leave_out("messages.output_config")
             if message.get("clear_at") != "next_user_message" or i > last_user:
-                turns.system(message.get("content") or [], f"{where}.content")
+                turns.reminder(message.get("content") or [], f"{where}.content")
         elif role == "user":
             turns.user(message.get("content"), f"{where}.content")
         elif role == "assistant":
@@ -63,16 +64,18 @@ class _Turns:
 
     def system(self, given: Any, where: str) -> None:
         parts: list[Json] = []
-        for i, block in enumerate(content.blocks_of(given, where)):
-            if block.get("type") == "text":
-                said = _without_billing(text(block.get("text")))
-                parts += content.marked([content.text_part(said)] if said else [], block, self._wanted)
-            else:
-                kind = text(block.get("type"))
-                self._wanted.drop(
-                    f"system.{kind}", f"{where}[{i}] has no counterpart in OpenAI's chat completions"
-                )
+        for block in self._texts(given, where):
+            said = _without_billing(text(block.get("text")))
+            parts += content.marked([content.text_part(said)] if said else [], block, self._wanted)
         self._add("system", parts)
+
+    def reminder(self, given: Any, where: str) -> None:
+        """Instructions within the conversation: the user's to say, where the system's must come first."""
+        if self._wanted.chat.system_anywhere or not any(turn["role"] != "system" for turn in self._turns):
+            self.system(given, where)
+            return
+        said = [text(block.get("text")) for block in self._texts(given, where)]
+        self._add("user", [content.text_part(_REMINDER.format(part)) for part in said if part])
 
     def user(self, said: Any, where: str) -> None:
         parts: list[Json] = []
@@ -103,6 +106,18 @@ class _Turns:
             elif kind != "redacted_thinking":
                 what = f"{where}[{i}] has no counterpart in OpenAI's chat completions"
                 self._wanted.drop(f"messages.{kind}", what)
+
+    def _texts(self, given: Any, where: str) -> list[Json]:
+        """Blocks of text: instructions have no others that could be kept."""
+        texts = []
+        for i, block in enumerate(content.blocks_of(given, where)):
+            if block.get("type") == "text":
+                texts.append(block)
+            else:
+                kind = text(block.get("type"))
+                what = f"{where}[{i}] has no counterpart in OpenAI's chat completions"
+                self._wanted.drop(f"system.{kind}", what)
+        return texts
 
     def _add(self, role: str, parts: list[Json]) -> None:
         last = self._turns[-1] if self._turns else None
@@ -143,8 +158,13 @@ class _Turns:
         if others:
             said.append("(What is not text follows in the next message.)")
             others.insert(0, content.text_part(f"From the result of the tool call {call_id}:"))
-        self._turns.append({"role": "tool", "tool_call_id": call_id, "content": "\n".join(said)})
+        self._insert({"role": "tool", "tool_call_id": call_id, "content": "\n".join(said)})
         return others
+
+    def _insert(self, result: Json) -> None:
+        """Right after the calls, before what a user or the system has said since."""
+        places = (i for i, turn in enumerate(self._turns, 1) if turn["role"] in {"assistant", "tool"})
+        self._turns.insert(max(places, default=len(self._turns)), result)
 
 
 def _finished(turn: Json, wanted: Wanted) -> Json:
