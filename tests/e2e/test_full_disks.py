@@ -190,15 +190,3 @@ def test_on_a_full_disk_a_collector_ends_in_order_and_starts_and_loses_nothing(o
     assert asked(services, "SELECT count(*) FROM api_calls") == 10
     disk.make_room()
     assert recorded(services) == sorted(made)
-
-
-def test_old_bodies_that_are_deleted_make_room_on_a_disk_that_the_database_has_filled(on_small_disk):
-    services, disk = on_small_disk
-    made = fill_database(services)
-    services.collector.stop()
-    services.configure("logging", retention={"bodies": "1s"})
-    services.start("collector", ready="/healthz")
-    made += calls(services, 20, LARGE)
-    assert recorded(services) == sorted(made)
-    assert disk.free_bytes > 1_000_000
-    assert readiness(services) == (200, None)
