@@ -6,15 +6,12 @@ both. Some room is left over for what deletes old data.
 """
 
 import contextlib
-import os
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
+from lessllm_shared import disk
 
-RESERVE_BYTES = 64 * 1024 * 1024
-RESERVE_SHARE = 8  # of a small disk: one part in so many
 LEAST_BYTES = 1024 * 1024  # a checkpoint of next to nothing
 # From the log into the file. Seen: 0.1 times as many bytes (text) to 1.17 (what can't be compressed).
 GROWTH = 1.25
@@ -82,13 +79,9 @@ def _check(path: Path, room: Room, needed: int) -> None:
 
 def _outside(path: Path) -> Room:
     """What can be seen without the database."""
-    disk = os.statvfs(path.parent)
-    size = disk.f_blocks * disk.f_frsize
-    return Room(
-        disk=disk.f_bavail * disk.f_frsize if size else sys.maxsize,  # some file systems don't say
-        log=log_of(path).stat().st_size if log_of(path).exists() else 0,
-        reserve=min(RESERVE_BYTES, size // RESERVE_SHARE),
-    )
+    found = disk.look(path.parent)
+    log = log_of(path).stat().st_size if log_of(path).exists() else 0
+    return Room(found.free_bytes, log, found.reserve_bytes)
 
 
 def _whole(path: Path, connection: duckdb.DuckDBPyConnection) -> Room:

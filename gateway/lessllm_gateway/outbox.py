@@ -64,6 +64,11 @@ class Outbox:
         return self.next_seq - 1 - self.committed
 
     @property
+    def only_in_memory(self) -> int:
+        """How many of them would be lost with this process."""
+        return sum(run.last - run.first + 1 for run in self._runs if run.where is Where.MEMORY)
+
+    @property
     def unsent(self) -> bool:
         """Whether `next_frame` has something to give."""
         return self._to_send < self.next_seq

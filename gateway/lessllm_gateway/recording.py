@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from lessllm_shared.config import GatewaySettings
-from lessllm_shared.config.sections import Logging
 
 from lessllm_gateway.delivery import Delivery, Stream
 from lessllm_gateway.handover import Handover
@@ -34,7 +33,11 @@ class Recording:
         self.outbox = Outbox(secrets.token_hex(8), budget)
         self._budget = budget
         self._root = settings.logging.spool_dir or Path(f"{settings.logging.db_path}.spool")
-        self._keeper = _keeper(self.outbox, self._root, settings.logging)
+        self._keeper: Keeper | None = None
+        if settings.logging.enabled and settings.logging.spool != "off":
+            self._keeper = Keeper(
+                self.outbox, self._root, settings.logging.spool_bytes, settings.logging.spool
+            )
         own = Stream(self.outbox)
         if self._keeper is not None:
             own = Stream(self.outbox, self._keeper.read, self._keeper.committed)
@@ -58,17 +61,11 @@ class Recording:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._keeper is not None:
             await self._keeper.close()
-
-
-def _keeper(outbox: Outbox, root: Path, settings: Logging) -> Keeper | None:
-    if not settings.enabled or settings.spool == "off":
-        return None
-    try:
-        return Keeper(outbox, root, settings.spool_bytes, settings.spool)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        log.warning("records wait for the collector in memory alone, %s can't be used: %s", root, reason)
-        return None
+        if self.outbox.only_in_memory:
+            log.error(
+                "%d records are lost: neither the collector nor the spool took them",
+                self.outbox.only_in_memory,
+            )
 
 
 async def forever(work: Callable[[], Awaitable[None]]) -> None:

@@ -104,6 +104,8 @@ def test_a_call_that_dies_with_its_gateway_has_a_row_that_says_so(start, mode):
 def test_without_a_folder_that_can_be_written_to_records_wait_in_memory(start, tmp_path):
     (tmp_path / "file").touch()
     services = start(spool_dir=str(tmp_path / "file"))
-    assert "records wait for the collector in memory alone" in services.gateway.log.read_text()
+    assert f"records wait in memory, the spool can't take them: {tmp_path / 'file'}" in (
+        services.gateway.log.read_text()
+    )
     request_id = call(services)
     assert [row["request_id"] for row in services.rows(IDS)] == [request_id]

@@ -30,6 +30,15 @@ def test_a_record_that_does_not_fit_is_lost_and_said_to_be():
     assert (outbox.pending, budget.used_bytes) == (0, 0)
 
 
+def test_what_would_be_lost_with_the_process_is_known():
+    outbox = Outbox("g", Budget(2 * ITEM_BYTES + 2))
+    for on_disk in (True, False, False, False):
+        outbox.add(b"a", is_on_disk=on_disk)
+    assert (outbox.pending, outbox.only_in_memory) == (4, 1)  # two are lost already
+    outbox.spilled(2)
+    assert outbox.only_in_memory == 0
+
+
 def test_losses_while_a_loss_is_under_way_make_it_longer_instead_of_more():
     outbox = Outbox("g", Budget(0))
     for seq in range(1, 1000):

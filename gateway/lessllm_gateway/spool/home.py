@@ -27,7 +27,12 @@ class Home:
         new = root / f".{gateway_id}"  # nobody adopts it before it is locked
         new.mkdir(mode=0o700, parents=True)  # the root again: the last to leave removes it
         self._lock = _locked(new / "lock")
-        self.calls = OpenCalls(new / "calls")
+        try:
+            self.calls = OpenCalls(new / "calls")
+        except OSError:
+            _remove(new)
+            self._lock.close()
+            raise
         self.folder = new.rename(root / gateway_id)
         self.segments = Segments(self.folder, limit_bytes)
         self.opened = Opened(self.folder)

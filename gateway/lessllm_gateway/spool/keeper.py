@@ -1,8 +1,8 @@
 """Keeps records that wait where they outlive this process, and goes on with what killed ones left behind.
 
 `overflow`: what is not committed within a moment goes to disk, oldest first, in a thread. `always`: each
-record goes there at once, and each call before it goes upstream. Without a folder that can be written to,
-records wait in memory alone.
+record goes there at once, and each call before it goes upstream. As long as there is no folder that can be
+written to, records wait in memory alone.
 """
 
 import asyncio
@@ -28,14 +28,16 @@ class Keeper:
     """Of this process's outbox."""
 
     def __init__(self, outbox: Outbox, root: Path, limit_bytes: int, mode: Mode) -> None:
-        """Raises OSError when the folder can't be made or written to."""
         self._outbox = outbox
+        self._root = root
+        self._limit_bytes = limit_bytes
         self._is_always = mode == "always"
-        self._home = Home(root, outbox.gateway_id, limit_bytes)
         self._slots: dict[str, int] = {}  # of calls under way, by request id
         self._retry_at_s = 0.0
         self._is_full = False
-        SPOOL_BYTES.set_function(lambda: self._home.segments.size_bytes)
+        self._home: Home | None = None
+        self._move_in()
+        SPOOL_BYTES.set_function(lambda: self._home.segments.size_bytes if self._home else 0)
 
     @property
     def wants_opened(self) -> bool:
@@ -44,19 +46,22 @@ class Keeper:
 
     def begin(self, request_id: str, t0_unix_ns: int) -> None:
         """A call begins."""
-        slot = self._home.calls.begin(request_id, t0_unix_ns)
+        slot = self._home.calls.begin(request_id, t0_unix_ns) if self._home else None
         if slot is not None:
             self._slots[request_id] = slot
 
     def opened(self, request_id: str, data: bytes) -> None:
         """What is known of a call that goes upstream now."""
         try:
-            self._home.opened.add(request_id, data)
+            if self._home:
+                self._home.opened.add(request_id, data)
         except OSError as error:
             self._fails(error)
 
     def end(self, request_id: str, data: bytes) -> bool:
         """A call's record, which takes the outbox's next number. True: it is on disk."""
+        if self._home is None:
+            return False
         seq = self._outbox.next_seq
         slot = self._slots.pop(request_id, None)
         if slot is not None:
@@ -69,14 +74,17 @@ class Keeper:
 
     def committed(self, seq: int) -> None:
         """The database has everything up to this number."""
-        self._home.segments.forget(seq)
-        self._home.calls.settle(seq)
+        if self._home:
+            self._home.segments.forget(seq)
+            self._home.calls.settle(seq)
 
     async def run(self) -> None:
         """Until cancelled: put on disk what waits for longer than a tick or two."""
         earlier = last = 0
         while True:
             await asyncio.sleep(TICK_S)
+            if self._home is None and time.monotonic() >= self._retry_at_s:
+                self._move_in()
             await self._spill(earlier)
             earlier, last = last, self._outbox.next_seq - 1
 
@@ -84,7 +92,8 @@ class Keeper:
         """Put the rest on disk, and let go of the folder."""
         self._retry_at_s = 0.0
         await self._spill(self._outbox.next_seq - 1)
-        self._home.close(is_empty=not self._outbox.pending)
+        if self._home:
+            self._home.close(is_empty=not self._outbox.pending)
 
     async def _spill(self, last_seq: int) -> None:
         while self._outbox.committed < last_seq:
@@ -95,14 +104,20 @@ class Keeper:
             if not await asyncio.to_thread(self._append, first_seq, records):
                 break
             self._outbox.spilled(first_seq + len(records) - 1)
-            self._home.segments.forget(self._outbox.committed)  # what was committed meanwhile
+            self.committed(self._outbox.committed)  # meanwhile
 
     def read(self, first_seq: int, last_seq: int) -> list[bytes]:
         """Records from disk, as many as a frame may hold. Blocks."""
-        return self._home.segments.read(first_seq, last_seq)
+        return self._home.segments.read(first_seq, last_seq) if self._home else []
+
+    def _move_in(self) -> None:
+        try:
+            self._home = Home(self._root, self._outbox.gateway_id, self._limit_bytes)
+        except OSError as error:
+            self._fails(f"{self._root} can't be used: {error.strerror or type(error).__name__}")
 
     def _append(self, first_seq: int, records: list[bytes]) -> bool:
-        if time.monotonic() < self._retry_at_s:
+        if self._home is None or time.monotonic() < self._retry_at_s:
             return False
         try:
             self._home.segments.append(first_seq, records)
@@ -114,7 +129,7 @@ class Keeper:
             self._is_full = False
         return True
 
-    def _fails(self, error: Exception) -> None:
+    def _fails(self, error: Exception | str) -> None:
         SPOOL_FAILURES.inc()
         self._retry_at_s = time.monotonic() + RETRY_S
         if not self._is_full:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from lessllm_shared import disk
+
 from lessllm_gateway.outbox import MAX_BATCH_BYTES, MAX_BATCH_RECORDS
 from lessllm_gateway.spool import entries
 
@@ -77,6 +79,9 @@ class Segments:
             if self.size_bytes + len(packed) > self._limit_bytes:
                 raise SpoolFull(f"it holds logging.spool_bytes ({self._limit_bytes}), as many as it may")
             try:
+                found = disk.look(self._folder)
+                if found.free_bytes - len(packed) < 2 * found.reserve_bytes:
+                    raise SpoolFull("the disk is full: what is left is for the database")
                 segment, file = self._growing(first_seq)
                 _write(file, segment.size_bytes, packed)
             except OSError as error:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import errno
+import os
 
 import pytest
 from lessllm_gateway.memory import Budget
@@ -143,3 +145,30 @@ async def test_answers_while_a_thread_writes_do_no_harm(world, monkeypatch):
         await until(lambda: one.budget.used_bytes == 0)
     assert one.outbox.next_frame() == OnDisk(3, 3)
     assert one.keeper.read(3, 3) == [b"3"]
+
+
+async def test_without_a_folder_records_wait_in_memory_and_go_to_disk_once_there_is_one(
+    world, tmp_path, caplog, monkeypatch
+):
+    monkeypatch.setattr(module, "RETRY_S", 0.05)
+    (tmp_path / "spool").touch()
+    one = world()
+    async with keeping(one):
+        assert one.record(b"1")
+        await asyncio.sleep(0.2)
+        assert one.outbox.to_spill() == (1, [b"1"])
+        (tmp_path / "spool").unlink()
+        await until(lambda: one.outbox.to_spill() is None)
+        assert one.record(b"2")
+        await until(lambda: one.outbox.to_spill() is None)
+    assert one.keeper.read(1, 2) == [b"1", b"2"]
+    assert caplog.text.count("can't be used") == caplog.text.count("spooled again") == 1
+
+
+async def test_a_folder_that_is_not_finished_leaves_nothing_behind(world, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    world()
+    assert not (tmp_path / "spool").exists()

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lessllm_gateway.spool import segments as module
 from lessllm_gateway.spool.segments import Segments, SpoolFull
+from lessllm_shared import disk
 
 LIMIT = 1024 * 1024
 
@@ -120,3 +121,14 @@ def test_a_frame_of_records_is_read_at_once(segments, monkeypatch):
     monkeypatch.setattr(module, "MAX_BATCH_BYTES", 10)
     segments.append(1, [b"12345", b"12345", b"1", b"x" * 50])
     assert [len(segments.read(seq, 4)) for seq in (1, 3, 4, 1)] == [2, 1, 1, 2]
+
+
+def test_what_the_database_needs_of_the_disk_is_left_to_it(segments, monkeypatch):
+    free_bytes = 3_000_000
+    monkeypatch.setattr(disk, "look", lambda _: disk.Disk(size_bytes=8_000_000, free_bytes=free_bytes))
+    segments.append(1, [b"x" * 900_000])
+    free_bytes -= 900_000
+    with pytest.raises(SpoolFull, match="the disk is full"):
+        segments.append(2, [b"x" * 101_000])
+    segments.append(2, [b"x" * 99_000])
+    assert set(read_all(segments)) == {1, 2}
