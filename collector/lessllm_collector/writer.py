@@ -134,11 +134,13 @@ class Writer:
         """Commit, acknowledge, count."""
         with metrics.COMMIT_SECONDS.time():
             good, bad = self._interpret(batches)
-            while not self._commit(batches, good, bad):
-                if len(batches) > 1:  # each may fit where all together don't
-                    for batch in batches:
-                        self._work_off([batch])
+            while (error := self._commit(batches, good, bad)) is not None:
+                parts = batches if len(batches) > 1 else batches[0].halves()
+                if parts:  # each may fit where all together don't
+                    for part in parts:
+                        self._work_off([part])
                     return
+                self._note(error)
                 self._do_jobs(RETRY_S)
                 if self._stopping.is_set():
                     return
@@ -171,8 +173,10 @@ class Writer:
                 good.append((as_kept(row, self._bodies), data))
         return good, bad
 
-    def _commit(self, batches: list[Batch], good: list[tuple[Row, bytes]], bad: list[Unstorable]) -> bool:
-        """False: the database can't take it now. What can never be a row moves from `good` to `bad`."""
+    def _commit(
+        self, batches: list[Batch], good: list[tuple[Row, bytes]], bad: list[Unstorable]
+    ) -> Exception | None:
+        """Returns why the database can't take it now. What can never be a row moves from `good` to `bad`."""
         try:
             if not self._is_committed(batches):
                 with self._store.cursor() as connection:
@@ -185,14 +189,12 @@ class Writer:
                         self._write(connection, batches, good, bad)
         except (duckdb.Error, StoreError, room.NoRoom, OSError) as error:
             self._look_at(error)
-            if len(batches) == 1:  # else each alone is next
-                self._note(error)
-            return False
+            return error
         self._store.give_way.clear()
         if self.trouble is not None:
             log.warning("records are committed again")
             self.trouble = None
-        return True
+        return None
 
     def _is_committed(self, batches: list[Batch]) -> bool:
         if self._in_doubt:

@@ -127,12 +127,13 @@ async def test_jobs_are_done_while_nothing_can_be_committed(running, monkeypatch
     assert running.acks == []
 
 
-async def test_what_has_no_room_together_is_committed_frame_by_frame(running, monkeypatch):
+async def test_what_has_no_room_together_is_committed_in_parts(running, monkeypatch):
     def little(path, connection, size):
         if size > 40_000:
             raise room.NoRoom(f"{path} {connection}")
 
-    first, second = (_batch(number, _record(request_body=bytes(30_000))) for number in (1, 2))
+    large = _record(request_body=bytes(30_000))
+    first, second = _batch(1, large), _batch(2, large, large, large)
     monkeypatch.setattr("lessllm_collector.room.make", little)
     both = threading.Event()
     waiting = asyncio.create_task(running.writer.run(lambda _: both.wait()))
@@ -141,8 +142,8 @@ async def test_what_has_no_room_together_is_committed_frame_by_frame(running, mo
     await running.inbox.put(second)
     both.set()
     await waiting
-    assert await running.ask("SELECT sequence FROM api_calls") == [(1,), (2,)]
-    assert running.acks == [("g", 1), ("g", 2)]
+    assert await running.ask("SELECT sequence FROM api_calls") == [(1,), (2,), (3,), (4,)]
+    assert running.acks == [("g", number) for number in (1, 2, 3, 4)]
 
 
 @pytest.mark.parametrize("durable", [True, False])

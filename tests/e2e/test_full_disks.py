@@ -69,10 +69,10 @@ def small_disk(tmp_path):
 
 @pytest.fixture
 def start(services, simulator):
-    """Services with these settings of `logging`."""
+    """Services with these settings."""
 
-    def started(**logging):
-        return services({"providers": {"openai": {"base_url": f"{simulator}/v1"}}, "logging": logging})
+    def started(**sections):
+        return services({"providers": {"openai": {"base_url": f"{simulator}/v1"}}, **sections})
 
     return started
 
@@ -138,7 +138,8 @@ def fill_database(services):
 def on_small_disk(small_disk, start, tmp_path):
     """Services whose database is on a disk of its own, and the disk."""
     disk = small_disk(16)
-    return start(db_path=str(disk.path / "calls.duckdb"), spool_dir=str(tmp_path / "spool")), disk
+    logging = {"db_path": str(disk.path / "calls.duckdb"), "spool_dir": str(tmp_path / "spool")}
+    return start(logging=logging), disk
 
 
 def test_a_collector_whose_disk_somebody_else_fills_answers_questions_and_goes_on_when_there_is_room(
@@ -190,3 +191,96 @@ def test_on_a_full_disk_a_collector_ends_in_order_and_starts_and_loses_nothing(o
     assert asked(services, "SELECT count(*) FROM api_calls") == 10
     disk.make_room()
     assert recorded(services) == sorted(made)
+
+
+def test_old_bodies_that_are_deleted_make_room_on_a_disk_that_the_database_has_filled(on_small_disk):
+    services, disk = on_small_disk
+    made = fill_database(services)
+    services.collector.stop()
+    services.configure("logging", retention={"bodies": "1s"})
+    services.start("collector", ready="/healthz")
+    made += calls(services, 20, LARGE)
+    assert recorded(services) == sorted(made)
+    assert disk.free_bytes > 1_000_000
+    assert readiness(services) == (200, None)
+
+
+LOST = 'lessllm_gateway_records_lost_total{reason="buffer_full"}'
+
+
+@pytest.fixture(params=["by its limit", "with its disk"])
+def small_spool(request, small_disk, start, tmp_path):
+    """Services whose spool is soon full."""
+    if request.param == "by its limit":
+        logging = {"spool_dir": str(tmp_path / "spool"), "spool_bytes": 2**20}
+    else:
+        logging = {"spool_dir": str(small_disk(4).path / "spool")}
+    return start(logging=logging, gateway={"record_buffer_bytes": 2**22})
+
+
+def test_with_spool_and_memory_full_the_oldest_records_are_kept_and_the_others_counted_exactly(small_spool):
+    services = small_spool
+    services.collector.stop()
+    made = calls(services, 10, LARGE)
+    wait_for(lambda: metrics(services.gateway)["lessllm_gateway_spool_bytes"] > 5 * LARGE, "records on disk")
+    while metrics(services.gateway).get(LOST, 0) < 10:
+        made += calls(services, 10, LARGE)
+    lost = int(metrics(services.gateway)[LOST])
+    assert "the spool can't take them" in services.gateway.log.read_text()
+    services.start("collector")
+    services.flush()
+    after = calls(services, 10, LARGE)
+    kept = set(recorded(services))
+    assert len(kept & set(made)) == len(made) - lost
+    assert kept.issuperset(made[:10])  # the oldest; of the others, one that is smaller may still find room
+    assert kept.issuperset(after)
+    gaps = services.rows("SELECT reason, sum(calls)::BIGINT AS calls FROM delivery_gaps GROUP BY 1")
+    assert gaps == [{"reason": "lost", "calls": lost}]
+    assert metrics(services.gateway)[LOST] == lost
+    assert metrics(services.collector)['lessllm_collector_delivery_gaps_total{reason="lost"}'] == lost
+
+
+def test_a_gateway_goes_on_with_its_spool_when_its_disk_has_room_again(small_disk, start):
+    disk = small_disk(8)
+    services = start(logging={"spool_dir": str(disk.path / "spool")})
+    services.collector.stop()
+    disk.fill()
+    made = calls(services, 5)
+    wait_for(lambda: "the spool can't take them" in services.gateway.log.read_text(), "the spool to be full")
+    disk.make_room()
+    wait_for(lambda: "records are spooled again" in services.gateway.log.read_text(), "it to go on")
+    wait_for(lambda: metrics(services.gateway)["lessllm_gateway_records_buffer_used_bytes"] == 0, "the disk")
+    services.gateway.kill()
+    services.start("collector", "gateway")
+    wait_for(lambda: recorded(services) == sorted(made), "what the killed gateway left")
+
+
+def test_a_gateway_that_starts_on_a_full_disk_takes_calls_and_spools_when_there_is_room(small_disk, start):
+    disk = small_disk(8)
+    services = start(logging={"spool_dir": str(disk.path / "spool")})
+    services.gateway.stop()
+    services.collector.stop()
+    disk.fill()
+    services.start("gateway")
+    made = calls(services, 5)
+    disk.make_room()
+    wait_for(lambda: "records are spooled again" in services.gateway.log.read_text(), "it to go on")
+    services.gateway.kill()
+    services.start("collector", "gateway")
+    wait_for(lambda: recorded(services) == sorted(made), "what the killed gateway left")
+
+
+def test_a_gateway_that_is_stopped_with_no_room_for_its_records_says_how_many_are_lost(small_disk, start):
+    disk = small_disk(8)
+    services = start(logging={"spool_dir": str(disk.path / "spool")})
+    services.collector.stop()
+    disk.fill()
+    made = calls(services, 3)
+    services.gateway.stop()
+    assert "3 records are lost: neither the collector nor the spool took them" in (
+        services.gateway.log.read_text()
+    )
+    disk.make_room()
+    services.start("collector", "gateway")
+    gaps = lambda: services.rows("SELECT request_id FROM delivery_gaps WHERE reason = 'gateway_killed'")  # noqa: E731
+    wait_for(lambda: sorted(gap["request_id"] for gap in gaps()) == sorted(made), "them to be told")
