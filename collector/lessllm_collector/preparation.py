@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 def prepare(path: Path, connection: duckdb.DuckDBPyConnection, limits: Query) -> None:
     """Raises TooNewError, NoRoom, OSError, duckdb.Error."""
     migrate(connection)
+    connection.execute("SELECT count(committed) FROM internal.deliveries").fetchall()  # nothing goes without
     try:
         room.make(path, connection, _VIEWS_BYTES)
         _make_views(connection)

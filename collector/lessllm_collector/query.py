@@ -17,6 +17,7 @@ import pyarrow as pa
 from lessllm_shared.config.sections import Query
 
 from lessllm_collector.errors import Refusal
+from lessllm_collector.faults import reason
 from lessllm_collector.guard import judge
 from lessllm_collector.store import Store
 from lessllm_collector.watchdog import Bounds, Watchdog
@@ -168,7 +169,7 @@ def refusal(error: Exception, exceeded: str | None = None) -> Refusal:
     # The rest of DuckDB's text shows the place in the statement.
     message = str(error).strip().partition("\n\n")[0]
     if isinstance(error, _FAULTS):
-        return Refusal(500, "query_failed", message)
+        return Refusal(500, "query_failed", reason(error))
     return Refusal(400, "sql_error", message)
 
 

@@ -171,7 +171,7 @@ async def test_a_database_that_can_not_be_opened_again_says_why_until_it_can(sto
     path.mkdir()
     with pytest.raises(StoreError):
         store.check(error)
-    await eventually(lambda: "can't be opened" in (store.trouble or ""))
+    await eventually(lambda: "is a folder" in (store.trouble or ""))
     path.rmdir()
     away.rename(path)
     await eventually(lambda: store.trouble is None)
