@@ -29,7 +29,7 @@ GROWTH_BYTES = 12 * 1024 * 1024  # over 2,600 calls; from round to round memory 
 LIMITS: dict[str, Any] = {
     "gateway": {"measure_non_streaming": False},
     "logging": {"max_body_bytes": 4096},
-    "timeouts": {"connect_s": 0.5, "proxy_handshake_s": 0.5, "first_byte_s": 0.5, "idle_s": 0.5},
+    "timeouts": {"connect_s": 1, "proxy_handshake_s": 1, "first_byte_s": 1, "idle_s": 1},
     "pool": {"keepalive_s": 0.2},
 }
 LEAVING = ("silent", "silent-in-head", "silent-in-stream", "http-silent", "socks5h-silent", "tls-silent")
