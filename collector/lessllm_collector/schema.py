@@ -10,7 +10,7 @@ because it is the one place that says what a column means.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-INTERPRETER_VERSION = 3  # raised whenever a derived column's meaning or computation changes
+INTERPRETER_VERSION = 4  # raised whenever a derived column's meaning or computation changes
 
 
 @dataclass(frozen=True)
@@ -246,14 +246,51 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "cache_savings_usd",
         "DOUBLE",
-        "What the cached tokens would have cost fresh, minus what they cost, minus the write premium; negative when writes were wasted. NULL: unknown.",
+        "What the cached tokens would have cost fresh, minus what they cost, minus the write premium; negative when writes were wasted. NULL: no price, or no cache figure reported.",
     ),
     Column(
         "price_source",
         "VARCHAR",
-        "configured, genai-prices, or why there is no price: unknown_model, no_usage.",
+        "configured, genai-prices, or why there is no price: unknown_model, unknown_terms (see price_terms), no_usage.",
     ),
-    Column("price_version", "VARCHAR", "Version of the price data used. NULL: none used."),
+    Column(
+        "price_version",
+        "VARCHAR",
+        "Version of the price data used: genai-prices' + that of our own terms. NULL: none used.",
+    ),
+    Column(
+        "price_terms",
+        "VARCHAR",
+        "What decides the price besides model, date and prompt length, as the answer says it, such as service_tier=priority. NULL: the list price's.",
+    ),
+    Column(
+        "estimated_prompt_tokens",
+        "BIGINT",
+        "Prompt tokens that the cost assumes where none were reported (a cut-off stream), 4 bytes each. NULL: reported, or none assumed.",
+    ),
+    Column("estimated_completion_tokens", "BIGINT", "Output tokens, likewise."),
+    Column(
+        "input_usd_per_mtok",
+        "DOUBLE",
+        "Price of fresh prompt tokens that the cost was worked out with, USD per million: for this call's date, length and terms. NULL: no price.",
+    ),
+    Column("output_usd_per_mtok", "DOUBLE", "Of output tokens, reasoning included. NULL: no price."),
+    Column("cache_read_usd_per_mtok", "DOUBLE", "Of cached tokens. NULL: no price."),
+    Column(
+        "cache_write_usd_per_mtok",
+        "DOUBLE",
+        "Of tokens written to the cache, but for those for 1 hour. NULL: no price.",
+    ),
+    Column(
+        "cache_write_1h_usd_per_mtok",
+        "DOUBLE",
+        "Of tokens written to the cache for 1 hour. NULL: no price.",
+    ),
+    Column(
+        "fees_usd",
+        "DOUBLE",
+        "In estimated_cost_usd besides tokens: the fee for a request, and for web searches that the usage counts. NULL: no price.",
+    ),
     # cache
     Column(
         "estimated_cached_tokens",

@@ -36,7 +36,7 @@ async def path(tmp_path):
     running = Running(tmp_path / "calls.duckdb")
     for age in (400 * DAY, 40 * DAY, DAY):
         for session in range(5):
-            some = {"session_id": f"s{session}", "request_body": os.urandom(20_000)}
+            some = {"session_id": f"s{session}", "request_body": os.urandom(40_000)}
             await running.add(*(record(age, **some) for _ in range(50)))
     await running.inbox.put(Batch("g", 751, 752, None))
     await running.inbox.put(Batch("g", 753, 753, [b"\xc1junk"]))

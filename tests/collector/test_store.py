@@ -43,12 +43,13 @@ def test_the_table_has_every_stored_column_with_its_type(store):
         store.cursor()
         .execute(
             "SELECT column_name, data_type FROM duckdb_columns()"
-            " WHERE schema_name = 'internal' AND table_name = 'calls' ORDER BY column_index"
+            " WHERE schema_name = 'internal' AND table_name = 'calls'"
         )
         .fetchall()
     )
     types = {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"}
-    assert found == [(column.name, types.get(column.sql_type, column.sql_type)) for column in STORED]
+    expected = [(column.name, types.get(column.sql_type, column.sql_type)) for column in STORED]
+    assert sorted(found) == sorted(expected)  # columns of later migrations stand at the table's end
 
 
 def test_dates_are_utc_whatever_the_machine_thinks(path, monkeypatch):

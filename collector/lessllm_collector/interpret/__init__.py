@@ -20,7 +20,8 @@ from lessllm_collector.interpret.answer import (
     response_model,
     upstream_request_id,
 )
-from lessllm_collector.interpret.cost import Prices, costs
+from lessllm_collector.interpret.cost import costs
+from lessllm_collector.interpret.prices import Prices
 from lessllm_collector.interpret.stored import record_of, seen
 from lessllm_collector.interpret.timing import times
 from lessllm_collector.interpret.usage import Usage, usage_of

@@ -1,155 +1,116 @@
-"""Token counts and a model in, USD out (SEMANTICS section 6).
+"""Token counts, prices and terms in, the money columns out (SEMANTICS section 6).
 
-The user's own prices win over genai-prices' bundled ones. An unknown price is None with a reason, never 0.
+The prices used are stored with the cost, so that SQL can work it out again (docs/costs.md). An unknown cost
+is None with a reason, never 0.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
-import genai_prices
-from genai_prices.data_snapshot import get_snapshot
-from genai_prices.types import ModelInfo, Provider
-from lessllm_shared.config.sections import Price
-from lessllm_shared.providers import PRESETS
 from lessllm_shared.record import ApiFormat, CallRecord, EndReason
 from lessllm_shared.tolerant_json import loads
 
 from lessllm_collector.interpret.answer import response_model
-from lessllm_collector.interpret.usage import Usage
+from lessllm_collector.interpret.prices import Prices, UnitPrices
+from lessllm_collector.interpret.terms import terms_of
+from lessllm_collector.interpret.usage import Usage, at
 
 _CUT_OFF = frozenset({EndReason.CLIENT_CANCELLED, EndReason.TRUNCATED})
 _BYTES_PER_TOKEN = 4
-_MAX_RESOLVED = 10_000  # clients choose model names: the cache must not grow with them
 _PROMPT_KEYS = ("messages", "system", "tools", "input", "instructions", "prompt", "contents")
 _ANSWER_KEYS = ("choices", "content", "output", "candidates")
-_Known = tuple[Provider, ModelInfo]
 
 
 @dataclass(frozen=True)
 class _Counts:
     prompt: int
     completion: int
-    cached: int = 0
-    write: int = 0
-    write_1h: int = 0
-
-
-class Prices:
-    """Prices by model: `configured` ones, else genai-prices'. Each model is looked up once."""
-
-    def __init__(self, configured: Mapping[str, Price]) -> None:
-        self._configured = configured
-        self._resolved: dict[tuple[str, str], _Known | None] = {}
-
-    def configured(self, *models: str | None) -> Price | None:
-        """The user's own price of the first of these models that has one."""
-        return next(
-            (self._configured[model] for model in models if model is not None and model in self._configured),
-            None,
-        )
-
-    def known(self, provider: str | None, *models: str | None) -> _Known | None:
-        """genai-prices' entry of the first of these models that it knows at this provider."""
-        preset = PRESETS.get(provider or "")
-        if preset is None or preset.price_id is None:
-            return None
-        named = (model for model in models if model)
-        return next((found for model in named if (found := self._resolve(preset.price_id, model))), None)
-
-    def _resolve(self, price_id: str, model: str) -> _Known | None:
-        key = (price_id, model)
-        if key not in self._resolved:
-            if len(self._resolved) >= _MAX_RESOLVED:
-                self._resolved.clear()
-            try:
-                self._resolved[key] = get_snapshot().find_provider_model(model, None, price_id, None)
-            except LookupError:
-                self._resolved[key] = None
-        return self._resolved[key]
+    cached: int
+    write: int
+    write_1h: int
 
 
 def costs(record: CallRecord, value: Any, usage: Usage, prices: Prices) -> dict[str, Any]:
     """The money columns. `value` is the parsed answer."""
-    counts, basis = _counts(record, value, usage)
-    if counts is None:
+    prompt, completion, basis = _tokens_billed(record, value, usage)
+    if basis is None:
         return _row(price_source="no_usage")
-    own = prices.configured(record.model, record.upstream_model)
-    price: Callable[[_Counts], float]
-    if own is not None:
-        price = partial(_own, own)
-        source, version = "configured", None
-    else:
-        known = prices.known(record.provider, response_model(value), record.upstream_model)
-        if known is None:
-            return _row(price_source="unknown_model")
-        when = datetime.fromtimestamp(record.t0_unix_ns / 1e9, UTC)
-        price = partial(_listed, known, when)
-        source, version = "genai-prices", genai_prices.__version__
-    cost, bare = price(counts), _uncached(counts)
-    fresh = cost if bare == counts else price(bare)  # genai-prices takes 0.1 ms: not for nothing
-    reported = usage.cached is not None or usage.cache_write is not None
-    return _row(
-        estimated_cost_usd=cost,
-        cost_basis=basis,
-        cache_savings_usd=fresh - cost if reported else None,
-        price_source=source,
-        price_version=version,
+    counts = _parts(prompt or 0, completion or 0, usage)
+    terms = terms_of(record, value, usage)
+    quote = prices.quote(record, response_model(value), terms, counts.prompt)
+    row = _row(
+        price_source=quote.source,
+        price_version=quote.version,
+        price_terms=", ".join(f"{term}={text}" for term, text in terms.items()) or None,
+        estimated_prompt_tokens=prompt if usage.prompt is None else None,
+        estimated_completion_tokens=completion if usage.completion is None else None,
     )
+    unit = quote.prices
+    if unit is None:
+        return row
+    fees = unit.request + unit.web_search * _web_searches(usage)
+    reported = usage.cached is not None or usage.cache_write is not None
+    return row | {
+        "estimated_cost_usd": _token_cost(counts, unit) + fees,
+        "cost_basis": basis,
+        "cache_savings_usd": _savings(counts, unit) if reported else None,
+        "input_usd_per_mtok": unit.input,
+        "output_usd_per_mtok": unit.output,
+        "cache_read_usd_per_mtok": unit.cache_read,
+        "cache_write_usd_per_mtok": unit.cache_write,
+        "cache_write_1h_usd_per_mtok": unit.cache_write_1h,
+        "fees_usd": fees,
+    }
 
 
 def _row(**columns: Any) -> dict[str, Any]:
     return {**dict.fromkeys(_COLUMNS), **columns}
 
 
-def _counts(record: CallRecord, value: Any, usage: Usage) -> tuple[_Counts | None, str | None]:
+def _tokens_billed(record: CallRecord, value: Any, usage: Usage) -> tuple[int | None, int | None, str | None]:
+    """Prompt and completion, and the cost's basis: None if nothing is known."""
     prompt, completion = usage.prompt, usage.completion
-    if prompt is None or completion is None:
-        basis = "reported" if record.api_format is ApiFormat.EMBEDDINGS and prompt is not None else "partial"
-        if record.end_reason in _CUT_OFF and record.upstream_start_ns is not None:
-            basis = "estimated"
-            prompt = _prompt_tokens(record) if prompt is None else prompt
-            completion = _tokens(value, _ANSWER_KEYS) if completion is None else completion
-        elif prompt is None and completion is None:
-            return None, None
-    else:
-        basis = "reported"
-    prompt = prompt or 0
-    # Parts beyond the whole are a provider's mistake: price what fits.
+    if prompt is not None and (completion is not None or record.api_format is ApiFormat.EMBEDDINGS):
+        return prompt, completion, "reported"
+    if record.end_reason in _CUT_OFF and record.upstream_start_ns is not None:
+        return (
+            _prompt_tokens(record) if prompt is None else prompt,
+            _tokens(value, _ANSWER_KEYS) if completion is None else completion,
+            "estimated",
+        )
+    return prompt, completion, None if prompt is None and completion is None else "partial"
+
+
+def _parts(prompt: int, completion: int, usage: Usage) -> _Counts:
+    """Parts beyond the whole are a provider's mistake: what fits is priced."""
     cached = min(usage.cached or 0, prompt)
     write = min(usage.cache_write or 0, prompt - cached)
-    return _Counts(prompt, completion or 0, cached, write, min(usage.cache_write_1h or 0, write)), basis
+    return _Counts(prompt, completion, cached, write, min(usage.cache_write_1h or 0, write))
 
 
-def _uncached(counts: _Counts) -> _Counts:
-    return replace(counts, cached=0, write=0, write_1h=0)
-
-
-def _own(price: Price, counts: _Counts) -> float:
-    fresh_price = price.input_usd_per_mtok
-    read = price.cache_read_usd_per_mtok
-    write = price.cache_write_usd_per_mtok
-    fresh = counts.prompt - counts.cached - counts.write
+def _token_cost(counts: _Counts, unit: UnitPrices) -> float:
     return (
-        fresh * fresh_price
-        + counts.cached * (fresh_price if read is None else read)
-        + counts.write * (fresh_price if write is None else write)
-        + counts.completion * price.output_usd_per_mtok
+        (counts.prompt - counts.cached - counts.write) * unit.input
+        + counts.cached * unit.cache_read
+        + (counts.write - counts.write_1h) * unit.cache_write
+        + counts.write_1h * unit.cache_write_1h
+        + counts.completion * (unit.output or 0)
     ) / 1e6
 
 
-def _listed(known: _Known, when: datetime, counts: _Counts) -> float:
-    provider, model = known
-    usage = genai_prices.Usage(
-        input_tokens=counts.prompt,
-        output_tokens=counts.completion,
-        cache_read_tokens=counts.cached,
-        cache_write_tokens=counts.write,
-        cache_write_1h_tokens=counts.write_1h,
-    )
-    return float(model.calc_price(usage, provider, genai_request_timestamp=when).total_price)
+def _savings(counts: _Counts, unit: UnitPrices) -> float:
+    """What reads saved, less what writes cost more than fresh tokens: negative when they were wasted."""
+    return (
+        counts.cached * (unit.input - unit.cache_read)
+        - (counts.write - counts.write_1h) * (unit.cache_write - unit.input)
+        - counts.write_1h * (unit.cache_write_1h - unit.input)
+    ) / 1e6
+
+
+def _web_searches(usage: Usage) -> int:
+    """As Anthropic reports them; other providers' usage has none."""
+    count = at(usage.raw, ("server_tool_use", "web_search_requests"))
+    return count if type(count) is int and count > 0 else 0
 
 
 def _prompt_tokens(record: CallRecord) -> int:
@@ -173,4 +134,10 @@ def _tokens(value: Any, keys: tuple[str, ...]) -> int:
     return -(-texts // _BYTES_PER_TOKEN)
 
 
-_COLUMNS = ("estimated_cost_usd", "cost_basis", "cache_savings_usd", "price_source", "price_version")
+_COLUMNS = (
+    *("estimated_cost_usd", "cost_basis", "cache_savings_usd"),
+    *("price_source", "price_version", "price_terms"),
+    *("estimated_prompt_tokens", "estimated_completion_tokens"),
+    *("input_usd_per_mtok", "output_usd_per_mtok", "cache_read_usd_per_mtok"),
+    *("cache_write_usd_per_mtok", "cache_write_1h_usd_per_mtok", "fees_usd"),
+)

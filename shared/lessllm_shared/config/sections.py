@@ -231,12 +231,16 @@ class Logging(Section):
 
 
 class Price(Section):
-    """A model's own price, in USD per million tokens. Unset cache prices are those of fresh input."""
+    """A model's own price, in USD per million tokens.
+
+    Unset cache prices are those of fresh input; of writes for 1 hour, that of other writes.
+    """
 
     input_usd_per_mtok: UsdPerMtok
     output_usd_per_mtok: UsdPerMtok
     cache_read_usd_per_mtok: UsdPerMtok | None = None
     cache_write_usd_per_mtok: UsdPerMtok | None = None
+    cache_write_1h_usd_per_mtok: UsdPerMtok | None = None
 
 
 class Server(Section):
