@@ -10,7 +10,7 @@ because it is the one place that says what a column means.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-INTERPRETER_VERSION = 4  # raised whenever a derived column's meaning or computation changes
+INTERPRETER_VERSION = 5  # raised whenever a derived column's meaning or computation changes
 
 
 @dataclass(frozen=True)
@@ -295,12 +295,22 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "estimated_cached_tokens",
         "BIGINT",
-        "Prompt tokens predicted to be read from cache. NULL: not predicted.",
+        "Prompt tokens predicted to be read from cache, from what was known when the call began. NULL: not predicted (no answer, or how the provider caches is not known).",
     ),
     Column(
         "estimated_cache_hit_rate",
         "DOUBLE",
-        "Predicted cached tokens / prompt tokens, 0 to 1. NULL: not predicted.",
+        "Predicted cached tokens / predicted prompt tokens, 0 to 1. NULL: not predicted.",
+    ),
+    Column(
+        "recalibrated_cached_tokens",
+        "BIGINT",
+        "The same prediction, given the prompt tokens that the provider counted. NULL: not predicted, or not counted.",
+    ),
+    Column(
+        "recalibrated_cache_hit_rate",
+        "DOUBLE",
+        "recalibrated_cached_tokens / actual_prompt_tokens, 0 to 1. NULL: not predicted, or not counted.",
     ),
     Column(
         "actual_cache_hit_rate",
@@ -308,13 +318,24 @@ COLUMNS: tuple[Column, ...] = (
         "actual_cached_tokens / actual_prompt_tokens, 0 to 1. NULL: the provider reported no cache figure.",
     ),
     Column(
-        "cache_outcome", "VARCHAR", "Prediction against report, such as as_predicted. NULL: not predicted."
+        "cache_outcome",
+        "VARCHAR",
+        "The recalibrated prediction against the report: as_predicted (within 5 % of the prompt, or the steps in which the provider reports), unexpected_miss, unexpected_hit, unreported. NULL: not predicted.",
     ),
-    Column("cache_miss_reason", "VARCHAR", "Why the prompt was not cached. NULL: not predicted, or no miss."),
+    Column(
+        "cache_miss_reason",
+        "VARCHAR",
+        "Why not more of the prompt was cached: first_in_scope, diverged (where), settings_changed (which), expired, still_being_written, below_minimum, no_breakpoint, not_written, evicted; details after a colon. NULL: not predicted, or no miss.",
+    ),
+    Column(
+        "actual_cache_miss_reason",
+        "VARCHAR",
+        "Why not, as the provider says (Anthropic's diagnostics, OpenAI's prompt_cache_diagnostics), such as system_changed. NULL: not said.",
+    ),
     Column(
         "cache_scope",
         "VARCHAR",
-        "Hash of what separates caches: provider, key, model, settings. NULL: not predicted.",
+        "Hash of what has a cache of its own: provider, key or workspace, model, settings. NULL: not predicted.",
     ),
     # raw
     Column(

@@ -100,6 +100,19 @@ def test_a_row_has_every_stored_column_and_no_other():
     assert row["interpreter_error"] is None
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({"diagnostics": {"cache_miss_reason": {"type": "system_changed"}}}, "system_changed"),
+        ({"diagnostics": {"cache_miss_reason": None}}, None),
+        ({"prompt_cache_diagnostics": {"type": "cache_miss", "reason": "tools_changed"}}, "tools_changed"),
+        ({"prompt_cache_diagnostics": {"type": "cache_hit"}}, None),
+    ],
+)
+def test_why_a_prompt_was_not_cached_as_the_provider_says(answer, reason):
+    assert _row(_plain(answer))["actual_cache_miss_reason"] == reason
+
+
 @pytest.mark.parametrize("encoded", [False, True])
 def test_a_stream_gives_times_of_its_content(encoded):
     headers = [("content-encoding", "gzip")] if encoded else []

@@ -13,6 +13,7 @@ from lessllm_shared.tolerant_json import dumps
 
 from lessllm_collector.interpret.answer import (
     Answer,
+    cache_miss_reason,
     end_reason,
     error_of,
     finish_reason,
@@ -27,7 +28,7 @@ from lessllm_collector.interpret.timing import times
 from lessllm_collector.interpret.usage import Usage, usage_of
 from lessllm_collector.schema import INTERPRETER_VERSION, STORED, STORED_NAMES
 
-__all__ = ["Prices", "derive", "interpret", "record_of"]
+__all__ = ["Prices", "derive", "interpret", "record_of", "where"]
 
 _DERIVED = tuple(column.name for column in STORED if column.derived)
 
@@ -59,7 +60,7 @@ def _derived(record: CallRecord, prices: Prices) -> tuple[dict[str, Any], str | 
         }
         return {**blank, **found}, response_model(answer.value)
     except Exception as error:  # noqa: BLE001  # the boundary: a row with a reason is better than none
-        return {**blank, "interpreter_error": _where(error)}, None
+        return {**blank, "interpreter_error": where(error)}, None
 
 
 def _answer_columns(record: CallRecord, answer: Answer) -> dict[str, Any]:
@@ -73,6 +74,7 @@ def _answer_columns(record: CallRecord, answer: Answer) -> dict[str, Any]:
         "error_message": message,
         "upstream_request_id": upstream_request_id(record),
         "finish_reason": finish_reason(answer.value),
+        "actual_cache_miss_reason": cache_miss_reason(answer.value),
         "decoded_response": answer.text,
         "interpreter_error": "the answer is damaged: read as far as it goes" if answer.damaged else None,
     }
@@ -96,7 +98,8 @@ def _token_columns(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _where(error: Exception) -> str:
+def where(error: Exception) -> str:
+    """What went wrong in our code, for a row: never with what content."""
     # The message is left out: it may quote the body.
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].name}:{frames[-1].lineno}" if frames else "unknown"

@@ -80,6 +80,11 @@ def finish_reason(value: Any) -> str | None:
     return next((reason for path in _FINISHES if (reason := text_at(value, path))), None)
 
 
+def cache_miss_reason(value: Any) -> str | None:
+    """Why the prompt was not in the provider's cache, where it was asked to say so."""
+    return next((reason for path in _MISSES if (reason := text_at(value, path))), None)
+
+
 def upstream_request_id(record: CallRecord) -> str | None:
     """The provider's id of the request."""
     return next((value for name in _REQUEST_IDS if (value := header(record, name))), None)
@@ -179,6 +184,10 @@ _FINISHES: tuple[tuple[str | int, ...], ...] = (
     ("stop_reason",),
     ("candidates", 0, "finishReason"),
     ("status",),
+)
+_MISSES: tuple[tuple[str | int, ...], ...] = (
+    ("diagnostics", "cache_miss_reason", "type"),  # Anthropic
+    ("prompt_cache_diagnostics", "reason"),  # OpenAI
 )
 _REQUEST_IDS = (
     "x-request-id",
