@@ -1,0 +1,56 @@
+"""A prompt as a chain of hashes: one pass of sha256, sampled every 512 bytes and where segments end.
+
+Equal hashes mean equal prompts up to there. 8 bytes of each are kept: among 250,000 entries two different
+prefixes are taken for one once in 10**8 times.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from lessllm_collector.cache.segments import Segment
+
+STEP_BYTES = 512
+DIGEST_BYTES = 8
+
+
+@dataclass(slots=True)
+class Chain:
+    """Points in a prompt: how many bytes there are until there, and their hash."""
+
+    offsets: list[int] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)  # for each segment, the point at its end
+    _hash: Any = field(default_factory=hashlib.sha256)
+
+    @property
+    def total_bytes(self) -> int:
+        """Of the whole prompt."""
+        return self.offsets[-1] if self.offsets else 0
+
+    def salt(self, data: bytes) -> None:
+        """What follows is hashed apart, though no part of the prompt."""
+        self._hash.update(data)
+
+    def extend(self, segments: Iterable[Segment], *, sampled: bool) -> None:
+        """The prompt goes on with these. Without samples there are only points where segments end."""
+        running, offset = self._hash, self.total_bytes
+        following = offset - offset % STEP_BYTES + STEP_BYTES
+        for segment in segments:
+            data = memoryview(segment.data)
+            end, start = offset + len(data), offset
+            while sampled and following < end:
+                running.update(data[offset - start : following - start])
+                self._note(following)
+                offset, following = following, following + STEP_BYTES
+            running.update(data[offset - start :])
+            self._note(end)
+            offset = end
+            if following <= end:
+                following = end - end % STEP_BYTES + STEP_BYTES
+            self.ends.append(len(self.offsets) - 1)
+
+    def _note(self, offset: int) -> None:
+        self.offsets.append(offset)
+        self.digests.append(self._hash.copy().digest()[:DIGEST_BYTES])

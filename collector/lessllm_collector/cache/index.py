@@ -1,0 +1,80 @@
+"""What providers have in their caches, as far as calls tell: an entry for each prefix, found by its hash.
+
+Bounded: two generations of half the entries each. What is used moves into the new one; when that is full,
+the old one is forgotten, and with it what was not used for longest. Nothing is sorted, nothing else expires:
+an entry that is too old still tells why a prompt misses.
+"""
+
+from dataclasses import dataclass
+
+MAX_ENTRIES = 250_000
+NEVER = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a call does to the prefixes that it writes or reads. Unix times."""
+
+    available_ns: int
+    expires_ns: int
+    ttl_ns: int
+    longest_ns: int
+    writer: str
+
+
+@dataclass(slots=True)
+class Entry:
+    """A prefix. `available_ns` is NEVER of one that was seen, and not written."""
+
+    tokens: float
+    ends_prompt: bool  # some prompt was exactly this
+    available_ns: int = NEVER
+    expires_ns: int = NEVER
+    ttl_ns: int = 0
+    writer: str = ""  # request_id
+
+    def age_s(self, now_ns: int) -> float:
+        """Since it was last used."""
+        return (now_ns - self.expires_ns + self.ttl_ns) / 1e9
+
+    def take(self, use: Use) -> None:
+        """Calls become known in any order: times that meet become one, else the later one holds."""
+        until_ns = min(self.expires_ns, self.available_ns + use.longest_ns)
+        if self.available_ns == NEVER or use.available_ns >= until_ns:
+            self.available_ns, self.expires_ns, self.writer = use.available_ns, use.expires_ns, use.writer
+        elif use.expires_ns < self.available_ns:
+            return
+        else:
+            self.available_ns = min(self.available_ns, use.available_ns)
+            self.expires_ns = max(self.expires_ns, use.expires_ns)
+        self.ttl_ns = max(self.ttl_ns, use.ttl_ns)
+
+
+class Index:
+    """Entries by scope and hash."""
+
+    def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
+        self._half = max_entries // 2
+        self.new: dict[bytes, Entry] = {}
+        self.old: dict[bytes, Entry] = {}
+
+    def __len__(self) -> int:
+        return len(self.new) + len(self.old)
+
+    def get(self, key: bytes) -> Entry | None:
+        """What is known of a prefix."""
+        return self.new.get(key) or self.old.get(key)
+
+    def put(self, key: bytes, tokens: float, use: Use | None, *, ends_prompt: bool = False) -> None:
+        """A prefix was written or read, or only seen: without `use`."""
+        entry = self.new.get(key)
+        if entry is None:
+            entry = self.old.pop(key, None) or Entry(tokens, ends_prompt)
+            if len(self.new) >= self._half:
+                self.old, self.new = self.new, {}
+            self.new[key] = entry
+        if ends_prompt:
+            entry.ends_prompt = True
+        if use is not None:
+            entry.tokens = tokens
+            entry.take(use)

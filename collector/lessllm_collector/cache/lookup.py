@@ -1,0 +1,104 @@
+"""What of a call's prompt its provider had in its cache when the call began, and why not more.
+
+Answers are as of the call's start: an entry that became available later is not there yet.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lessllm_collector.cache.ages import Ages
+from lessllm_collector.cache.calls import Call
+from lessllm_collector.cache.index import NEVER, Entry, Index
+from lessllm_collector.cache.scopes import Scopes
+
+Place = tuple[int, Entry]  # a point of the call's, and what is known of the prefix until there
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`read`: what is read from cache. `blocked`: a longer prefix that is known, but not there at the time.
+
+    `seen`: the longest prefix that any call had, cached or not.
+    """
+
+    read: Place | None
+    blocked: Place | None
+    seen: Place | None
+
+
+def look_up(call: Call, index: Index, ages: Ages) -> Found:
+    """As of the call's start."""
+    read = blocked = seen = None
+    for point in call.checked:
+        entry = index.get(call.key(point))
+        if entry is None:
+            continue
+        seen = seen or (point, entry)
+        if entry.available_ns == NEVER:
+            continue
+        if is_there(call, entry, ages):
+            read = (point, entry)
+            break
+        blocked = blocked or (point, entry)
+    if not call.rule.samples:  # not all places were checked
+        ends = (point for point, _ in reversed(call.segments))
+        seen = next(((point, entry) for point in ends if (entry := index.get(call.key(point)))), None)
+    return Found(read, blocked, seen)
+
+
+def is_there(call: Call, entry: Entry, ages: Ages) -> bool:
+    """Whether a request that starts when the call did can read it."""
+    rule, now_ns = call.rule, call.start_ns
+    if now_ns < entry.available_ns:
+        return False
+    longest_ns = rule.longest_ns(entry.ttl_ns)
+    if longest_ns is not None and now_ns >= entry.available_ns + longest_ns:
+        return False
+    if not rule.learns:
+        return now_ns < entry.expires_ns
+    return ages.is_likely(rule.name, entry.age_s(now_ns), entry.ttl_ns / 1e9)
+
+
+def miss_reason(call: Call, found: Found, prompt_tokens: float, index: Index, scopes: Scopes) -> str | None:
+    """Why not more is read. None: the prompt goes on where an earlier one that is cached ended."""
+    rule, seen = call.rule, found.seen
+    if prompt_tokens < rule.minimum_tokens:
+        return f"below_minimum: about {prompt_tokens:.0f} tokens, {rule.minimum_tokens} are cached"
+    if not call.checked:
+        return "no_breakpoint: nothing is marked"
+    if found.blocked is not None:
+        return _blocked(call, found.blocked[1])
+    if seen is None:
+        return _unknown(call, index, scopes)
+    if seen[1].ends_prompt:
+        return None if found.read is not None else "not_written"
+    return _diverged(call, found, seen, scopes)
+
+
+def _diverged(call: Call, found: Found, seen: Place, scopes: Scopes) -> str | None:
+    """An earlier prompt was the same up to there, and then another one."""
+    before = scopes.get(call.scope).message_settings or {}
+    changed = _differing(before, call.message_settings)
+    if changed and found.read is not None and found.read[0] == seen[0]:
+        return f"settings_changed: {', '.join(changed)}"
+    following = next((path for end, path in call.segments if end > seen[0]), None)
+    return None if following is None else f"diverged: {following}"
+
+
+def _unknown(call: Call, index: Index, scopes: Scopes) -> str:
+    """No prompt in this scope began as this one."""
+    for scope in scopes.relatives(call.scope):
+        if any(index.get(call.key(point, scope)) for point, _ in reversed(call.segments)):
+            return f"settings_changed: {', '.join(_differing(scope.settings, call.scope.settings))}"
+    is_first = scopes.get(call.scope).message_settings is None
+    return "first_in_scope" if is_first else f"diverged: {call.segments[0][1]}"
+
+
+def _blocked(call: Call, entry: Entry) -> str:
+    if call.start_ns < entry.available_ns:
+        return f"still_being_written: by {entry.writer}"
+    return f"expired: {entry.age_s(call.start_ns):.0f} s after its last use"
+
+
+def _differing(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
+    return sorted(name for name in {*one, *other} if one.get(name) != other.get(name))

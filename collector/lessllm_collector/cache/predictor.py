@@ -1,0 +1,231 @@
+"""Rows in, their cache columns filled: what was read from the provider's cache, as of each call's start.
+
+Rows come in order of completion. So what a call writes carries the time from which on others can read it, and
+a call that becomes known late lets those of its scope be looked up again that began after that: corrections.
+It belongs to the writer's thread. Nothing here fails a record.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lessllm_collector.cache.ages import Ages
+from lessllm_collector.cache.calls import Call, read_call
+from lessllm_collector.cache.index import MAX_ENTRIES, NEVER, Index, Use
+from lessllm_collector.cache.lookup import Found, look_up, miss_reason
+from lessllm_collector.cache.rules import Rules
+from lessllm_collector.cache.scopes import Known, Scopes
+from lessllm_collector.cache.tokens import Anchor, Ratios, ascending, interpolate
+from lessllm_collector.interpret import where
+
+COLUMNS = (
+    *("estimated_cached_tokens", "estimated_cache_hit_rate"),
+    *("recalibrated_cached_tokens", "recalibrated_cache_hit_rate"),
+    *("cache_outcome", "cache_miss_reason", "cache_scope"),
+)
+_TOLERANCE = 0.05  # of the prompt
+_HALF = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """Columns of an earlier row that a later record changes."""
+
+    request_id: str
+    timestamp_us: int
+    columns: Mapping[str, Any]
+
+
+class Predictor:
+    """What the providers' caches hold, by the calls so far."""
+
+    def __init__(
+        self,
+        rules: Rules | None = None,
+        workspaces: Mapping[str, str] | None = None,
+        max_entries: int = MAX_ENTRIES,
+    ) -> None:
+        """`workspaces`: names by key's fingerprint; keys of one name share their caches."""
+        self.index = Index(max_entries)
+        self.ratios = Ratios()
+        self.ages = Ages()
+        self.scopes = Scopes()
+        self._rules = rules or Rules()
+        self._workspaces = workspaces or {}
+
+    def score(self, rows: Sequence[dict[str, Any]]) -> list[Correction]:
+        """Fills the cache columns of `rows`, which come as `interpret` made them, in order of arrival."""
+        corrections: dict[str, Correction] = {}
+        for row in rows:
+            row.update(dict.fromkeys(COLUMNS))
+            try:
+                corrections.update((late.request_id, late) for late in self._score(row))
+            except Exception as error:  # noqa: BLE001 - a record without prediction is better than none
+                row.update(dict.fromkeys(COLUMNS))
+                row["interpreter_error"] = row["interpreter_error"] or f"cache prediction: {where(error)}"
+        for row in rows:
+            late = corrections.pop(row["request_id"], None)
+            if late is not None:
+                row.update(late.columns)
+        return list(corrections.values())
+
+    def _score(self, row: dict[str, Any]) -> list[Correction]:
+        call = read_call(row, self._rules, self._workspaces)
+        if call is None:
+            return []
+        call.ratio = self.ratios.get(*call.model)
+        found = look_up(call, self.index, self.ages)
+        row.update(self._columns(call, found))
+        self._learn(call, found)
+        if call.succeeded:
+            self._write(call, found)
+        known = self.scopes.get(call.scope)
+        corrections = self._look_up_again(known, call) if call.succeeded else []
+        known.message_settings = call.message_settings
+        self.scopes.keep(call)
+        return corrections
+
+    def _look_up_again(self, known: Known, late: Call) -> list[Correction]:
+        """Calls that became known before this one, and could read what it wrote."""
+        corrections = []
+        for call in known.recent:
+            if call.start_ns >= late.available_ns:
+                found, before = look_up(call, self.index, self.ages), call.read_point
+                if found.read is not None and found.read[0] > before:
+                    columns = self._columns(call, found)
+                    corrections.append(Correction(call.request_id, call.timestamp_us, columns))
+        return corrections
+
+    def _columns(self, call: Call, found: Found) -> dict[str, Any]:
+        rule = call.rule
+        call.read_point = -1 if found.read is None else found.read[0]
+        tokens, expected_tokens = _expectation(call, found)
+        expected = rule.cacheable(tokens, expected_tokens)
+        prompt_tokens = call.prompt_tokens
+        if prompt_tokens is None:
+            recalibrated = None
+        else:
+            reads_all = call.read_point == call.prompt_points - 1
+            recalibrated = rule.cacheable(prompt_tokens if reads_all else tokens, prompt_tokens)
+        best = expected if recalibrated is None else recalibrated
+        outcome = _outcome(call, best, expected_tokens if prompt_tokens is None else prompt_tokens)
+        reason = miss_reason(call, found, prompt_tokens or expected_tokens, self.index, self.scopes)
+        if outcome == "unexpected_miss":
+            reason = "evicted: it was expected to be there"
+        elif outcome == "unexpected_hit":
+            reason = None
+        elif reason is None and not best:
+            reason = f"below_minimum: about {tokens:.0f} tokens, {rule.minimum_tokens} are cached"
+        return {
+            "estimated_cached_tokens": expected,
+            "estimated_cache_hit_rate": _rate(expected, expected_tokens),
+            "recalibrated_cached_tokens": recalibrated,
+            "recalibrated_cache_hit_rate": _rate(recalibrated, prompt_tokens),
+            "cache_outcome": outcome,
+            "cache_miss_reason": reason,
+            "cache_scope": call.scope.key.hex(),
+        }
+
+    def _learn(self, call: Call, found: Found) -> None:
+        rule, place = call.rule, found.blocked or found.read
+        if call.prompt_tokens:
+            self.ratios.learn(*call.model, call.total_bytes, call.prompt_tokens)
+        if not rule.learns or place is None or call.cached_tokens is None:
+            return
+        entry = place[1]
+        expected = rule.cacheable(entry.tokens, call.prompt_tokens or entry.tokens)
+        age_s = entry.age_s(call.start_ns)
+        if expected and 0 <= age_s < (rule.longest_s or math.inf):
+            self.ages.learn(rule.name, age_s, hit=call.cached_tokens >= _HALF * expected)
+
+    def _write(self, call: Call, found: Found) -> None:
+        """What the provider keeps of it, as its rule says."""
+        tokens = interpolate(_anchors(call, found), call.offsets)
+        put, prefix, last = self.index.put, call.scope.key, call.prompt_points - 1
+        for point, use in enumerate(_uses(call, found, tokens)):
+            put(prefix + call.digests[point], tokens[point], use, ends_prompt=point == last)
+
+
+def _expectation(call: Call, found: Found) -> tuple[float, float]:
+    """Tokens of the prefix that is read, and of the prompt, before the answer tells."""
+    if found.read is None:
+        return 0.0, call.ratio * call.total_bytes
+    point, entry = found.read
+    return entry.tokens, entry.tokens + call.ratio * (call.total_bytes - call.offsets[point])
+
+
+def _outcome(call: Call, expected: int, prompt_tokens: float) -> str:
+    actual = call.cached_tokens
+    if actual is None:
+        return "unreported"
+    if abs(expected - actual) <= max(call.rule.granularity_tokens, _TOLERANCE * prompt_tokens):
+        return "as_predicted"
+    return "unexpected_miss" if actual < expected else "unexpected_hit"
+
+
+def _rate(cached: int | None, prompt_tokens: float | None) -> float | None:
+    return None if cached is None or not prompt_tokens else min(1.0, cached / prompt_tokens)
+
+
+def _anchors(call: Call, found: Found) -> list[Anchor]:
+    """What is known of the prompt's tokens once its answer came."""
+    anchors: list[Anchor] = []
+    rule, reported = call.rule, call.cached_tokens
+    if found.read is not None:
+        point, entry = found.read
+        tokens = entry.tokens
+        if reported and abs(tokens - reported) <= max(rule.granularity_tokens, _TOLERANCE * tokens):
+            tokens = min(max(tokens, reported), reported + rule.granularity_tokens - 1)
+        anchors.append((call.offsets[point], tokens))
+    total: float | None = call.prompt_tokens
+    if total is None:
+        total = _expectation(call, found)[1]
+    at_end = total
+    if call.written and reported is not None and call.write_tokens:
+        last = call.written[-1][0]
+        if last == call.prompt_points - 1:
+            at_end = reported + call.write_tokens  # there are tokens after the prompt's last block
+        else:
+            anchors.append((call.offsets[last], reported + call.write_tokens))
+    anchors.append((call.total_bytes, at_end))
+    if len(call.offsets) > call.prompt_points:
+        anchors.append((call.offsets[-1], total + call.completion_tokens))
+    return ascending(anchors)
+
+
+def _uses(call: Call, found: Found, tokens: Sequence[float]) -> Sequence[Use | None]:
+    """For each point, what the call does to the prefix there; None: it is only seen."""
+    rule, points = call.rule, len(call.offsets)
+    if rule.kind == "grid":
+        ttl, read_points = call.written[0][1], call.read_point + 1
+        reads, writes = _use(call, ttl, reads=True), _use(call, ttl, reads=False)
+        return [reads] * read_points + [writes] * (points - read_points)
+    uses: list[Use | None] = [None] * points
+    if not (call.cached_tokens == 0 and call.write_tokens == 0):  # else it says that it wrote nothing
+        for point, ttl in call.written:
+            if tokens[point] >= rule.minimum_tokens:
+                uses[point] = _use(call, ttl, reads=point <= call.read_point)
+    if "answer" in rule.writes and points > call.prompt_points:
+        uses[-1] = _use(call, None, reads=False)
+    if "common" in rule.writes and found.seen is not None and found.seen[0] > call.read_point:
+        uses[found.seen[0]] = uses[found.seen[0]] or _use(call, None, reads=False)
+    if found.read is not None:
+        point, entry = found.read
+        uses[point] = _use(call, None, reads=True, least_ns=entry.ttl_ns)
+    return uses
+
+
+def _use(call: Call, ttl: str | None, *, reads: bool, least_ns: int = 0) -> Use:
+    """What is read was there at the start."""
+    rule = call.rule
+    ttl_s = rule.ttls_s.get(ttl or "", rule.ttl_s)
+    ttl_ns = NEVER if ttl_s is None else max(least_ns, int(ttl_s * 1e9))
+    begin_ns = call.start_ns if rule.from_start else call.end_ns
+    return Use(
+        available_ns=call.start_ns if reads else call.available_ns,
+        expires_ns=begin_ns + ttl_ns,
+        ttl_ns=ttl_ns,
+        longest_ns=rule.longest_ns(ttl_ns) or NEVER,
+        writer=call.request_id,
+    )

@@ -1,0 +1,87 @@
+"""Which rules a provider's cache follows for a call, from rules.toml: every number is there."""
+
+import tomllib
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from importlib.resources import files
+from typing import Literal
+
+import msgspec
+
+from lessllm_collector.cache.segments import Prompt
+
+Writes = Literal["marks", "turn", "end", "answer", "common"]
+
+
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How prompts are cached. The fields are explained in rules.toml."""
+
+    name: str
+    kind: Literal["grid", "boundary"]
+    providers: tuple[str, ...]
+    models: tuple[str, ...] = ("*",)
+    formats: tuple[str, ...] = ()
+    marked: bool = False
+    minimum_tokens: int = 0
+    granularity_tokens: int = 1
+    uncached_tokens: int = 0
+    ttl_s: float | None = None
+    ttls_s: dict[str, float] = {}
+    longest_s: float | None = None
+    from_start: bool = False
+    available: Literal["first_byte", "end"] = "end"
+    learns: bool = False
+    writes: tuple[Writes, ...] = ()
+    breakpoints: int = 0
+    look_back_blocks: int | None = None
+    separates: tuple[str, ...] = ()
+    drops_messages: tuple[str, ...] = ()
+
+    @property
+    def samples(self) -> bool:
+        """Prefixes that end anywhere matter, not only those that end where segments do."""
+        return self.kind == "grid" or "common" in self.writes
+
+    def longest_ns(self, ttl_ns: int) -> int | None:
+        """How long what is kept for `ttl_ns` may stay, however often it is used. None: no limit."""
+        limit_ns = None if self.longest_s is None else int(self.longest_s * 1e9)
+        return limit_ns if limit_ns is not None and ttl_ns < limit_ns else None
+
+    def cacheable(self, tokens: float, prompt_tokens: float) -> int:
+        """What is read from cache of a prefix of so many tokens that is there."""
+        whole = int(min(tokens, prompt_tokens - self.uncached_tokens) + 1e-6)
+        read = whole // self.granularity_tokens * self.granularity_tokens
+        return read if read >= max(1, self.minimum_tokens) else 0
+
+
+class Rules:
+    """All of them. `named` gives the rule's name for providers that have others than the known names."""
+
+    def __init__(self, named: Mapping[str, str] | None = None) -> None:
+        self._named = named or {}
+
+    def find(self, provider: str, model: str, api_format: str, prompt: Prompt) -> Rule | None:
+        """None: how this provider caches is not known."""
+        wanted = self._named.get(provider)
+        for rule in RULES:
+            if (rule.name == wanted) if wanted else _fits(rule, provider, model, api_format, prompt):
+                return rule
+        return None
+
+
+def _fits(rule: Rule, provider: str, model: str, api_format: str, prompt: Prompt) -> bool:
+    return (
+        provider in rule.providers
+        and any(fnmatchcase(model, pattern) for pattern in rule.models)
+        and (not rule.formats or api_format in rule.formats)
+        and (not rule.marked or any(segment.mark is not None for segment in prompt.segments))
+    )
+
+
+def _load() -> tuple[Rule, ...]:
+    data = tomllib.loads(files(__package__).joinpath("rules.toml").read_text("utf-8"))
+    merged = [{**data["bases"].get(rule.pop("base", ""), {}), **rule} for rule in data["rules"]]
+    return msgspec.convert(merged, tuple[Rule, ...])
+
+
+RULES: tuple[Rule, ...] = _load()

@@ -1,0 +1,52 @@
+"""Bytes into tokens without a tokenizer: linear between what is known, else by what a token took so far."""
+
+from collections.abc import Sequence
+
+FIRST_RATIO = 0.25  # tokens a byte
+_WEIGHT = 0.2  # of the newest call
+_MAX_MODELS = 10_000  # clients choose model names
+
+Anchor = tuple[int, float]  # so many bytes are so many tokens
+
+
+class Ratios:
+    """Tokens a byte of each provider's model: moving averages."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, str], float] = {}
+
+    def get(self, provider: str, model: str) -> float:
+        """Before there was any call: the usual one."""
+        return self.known.get((provider, model), FIRST_RATIO)
+
+    def learn(self, provider: str, model: str, size_bytes: int, tokens: int) -> None:
+        """A prompt of so many bytes had so many tokens."""
+        if size_bytes and tokens:
+            if len(self.known) >= _MAX_MODELS:
+                self.known.clear()
+            ratio = tokens / size_bytes
+            before = self.known.get((provider, model), ratio)
+            self.known[provider, model] = before + _WEIGHT * (ratio - before)
+
+
+def ascending(anchors: Sequence[Anchor]) -> list[Anchor]:
+    """From nothing on, without those that others contradict: the last ones are the surest."""
+    kept: list[Anchor] = []
+    for size_bytes, tokens in reversed(anchors):
+        if size_bytes > 0 and (not kept or (size_bytes < kept[-1][0] and tokens <= kept[-1][1])):
+            kept.append((size_bytes, tokens))
+    return [(0, 0.0), *reversed(kept)]
+
+
+def interpolate(anchors: Sequence[Anchor], offsets: Sequence[int]) -> list[float]:
+    """Tokens at ascending `offsets`, by ascending anchors from (0, 0) on; beyond the last: as many."""
+    found, place = [], 1
+    for offset in offsets:
+        while place < len(anchors) and anchors[place][0] < offset:
+            place += 1
+        if place == len(anchors):
+            found.append(float(anchors[-1][1]))
+            continue
+        (before, low), (after, high) = anchors[place - 1], anchors[place]
+        found.append(low + (high - low) * (offset - before) / (after - before))
+    return found
