@@ -114,9 +114,14 @@ def _add_reports(router: APIRouter, readers: Readers) -> None:
         return await answer(partial(calls.whole, request_id=request_id))
 
     @router.get("/stats", summary="The last days' figures", responses=openapi.STATS_ANSWER)
-    async def usage(days: Annotated[int, Query(ge=1, le=stats.MAX_DAYS)] = 7) -> Response:
-        """Calls, errors, tokens, cost, cache hit rates and times. Sums of nothing are null."""
-        return await answer(partial(stats.usage, until=datetime.now(UTC), days=days))
+    async def usage(
+        days: Annotated[int, Query(ge=1, le=stats.MAX_DAYS)] = 7,
+        prompts: Annotated[bool, Query(description="Say how the slowest and dearest prompts begin.")] = False,
+    ) -> Response:
+        """Calls, errors, tokens, cost, cache hit rates and times; the slowest and the dearest calls; models
+        without a price; how near cache predictions came. Sums of nothing are null."""
+        job = partial(stats.usage, until=datetime.now(UTC), days=days, with_prompts=prompts)
+        return await answer(job)
 
 
 def _add_files(router: APIRouter, exports: Exports, backups: Backups) -> None:

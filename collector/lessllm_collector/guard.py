@@ -1,9 +1,9 @@
 """Judging a user's SQL before it runs: text in, nothing out, or a Refusal that says what to write instead.
 
 DuckDB itself parses the text to a tree. Only what is known to be harmless in it passes: one SELECT over
-`api_calls` and `delivery_gaps`, with functions and types that are allowed, and of a size that is planned in
-time, since the planner heeds no interrupt. What can still grow while it runs, such as `||`, is the watchdog's
-matter.
+`api_calls` and the views beside it, with functions and types that are allowed, and of a size that is planned
+in time, since the planner heeds no interrupt. What can still grow while it runs, such as `||`, is the
+watchdog's matter.
 """
 
 import json
@@ -16,6 +16,7 @@ import duckdb
 
 from lessllm_collector.allowed import check_function, check_table_function, check_type, folded
 from lessllm_collector.errors import Refusal
+from lessllm_collector.reports import VIEWS
 from lessllm_collector.schema import COLUMNS, GAP_COLUMNS
 
 MAX_BYTES = 64 * 1024
@@ -212,7 +213,7 @@ def _base_table(node: Node, scope: _Scope) -> _Size:
             return _RELATIONS[name]
     parts = (node["catalog_name"], node["schema_name"], node["table_name"])
     near = get_close_matches(name, (*scope.ctes, *_RELATIONS), 1)
-    hint = f"did you mean {near[0]}?" if near else "the tables are api_calls and delivery_gaps"
+    hint = f"did you mean {near[0]}?" if near else f"the tables are {_TABLES}"
     raise Refusal(400, "unknown_table", f'"{".".join(filter(None, parts))}" can\'t be queried: {hint}')
 
 
@@ -247,6 +248,12 @@ def _unknown(kind: str) -> Refusal:
     return Refusal(400, "not_allowed", message)
 
 
+_RELATIONS = {
+    "api_calls": _Size(1, len(COLUMNS)),
+    "delivery_gaps": _Size(2, len(GAP_COLUMNS)),
+    **{name: _Size(1, len(view.comments)) for name, view in VIEWS.items()},
+}
+_TABLES = ", ".join(_RELATIONS)
 _PLAIN = {
     *("BETWEEN", "CASE", "COLLATE", "COMPARISON", "CONJUNCTION"),
     *("LAMBDA", "OPERATOR", "PARAMETER", "POSITIONAL_REFERENCE"),
@@ -257,6 +264,5 @@ _HOLDERS = {
 }
 _ADVICE = {
     "PIVOT": "PIVOT is not supported: write sum(…) FILTER (WHERE …) for each column",
-    "SHOW_REF": "the tables are api_calls and delivery_gaps: DESCRIBE api_calls lists the columns of one",
+    "SHOW_REF": f"the tables are {_TABLES}: DESCRIBE api_calls lists the columns of one",
 }
-_RELATIONS = {"api_calls": _Size(1, len(COLUMNS)), "delivery_gaps": _Size(2, len(GAP_COLUMNS))}

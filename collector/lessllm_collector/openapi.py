@@ -106,12 +106,14 @@ CALL_ANSWER: dict[int | str, dict[str, Any]] = {
     404: error("No such call", "unknown_call", "no call with the id … is recorded"),
 }
 STATS_ANSWER = example(
-    "Figures in total and by model, day, user, provider and streaming.",
+    "Figures in total and by model, day, user, session, …; the slowest and dearest calls; missing prices.",
     {
         "since": "2026-11-18T12:00:00Z",
         "until": "2026-11-25T12:00:00Z",
         "totals": {"calls": 412, "errors": 3, "cost_usd": 1.93, "unpriced_calls": 0, "ttft_ms_p50": 310.2},
         "by_model": [{"model": "gpt-5", "calls": 412}],
+        "dearest": [_CALL],
+        "unpriced": [{"model": "mine", "provider": "local", "reason": "unknown_model", "calls": 3}],
     },
 )
 EXPORT_ANSWER: dict[int | str, dict[str, Any]] = {

@@ -13,6 +13,7 @@ from lessllm_shared.config.sections import Query
 
 from lessllm_collector import room
 from lessllm_collector.migrations import migrate
+from lessllm_collector.reports import VIEWS
 from lessllm_collector.schema import COLUMNS, GAP_COLUMNS, GAPS, VIEW_COLUMNS
 
 MERGED_BYTES = 64 * 1024 * 1024  # of the file: writing all of it anew takes 1 to 2 s
@@ -52,6 +53,9 @@ def _make_views(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"CREATE OR REPLACE VIEW main.delivery_gaps AS {GAPS}")
     _comment(connection, "api_calls", {column.name: column.comment for column in COLUMNS})
     _comment(connection, "delivery_gaps", GAP_COLUMNS)
+    for name, view in VIEWS.items():
+        connection.execute(f"CREATE OR REPLACE VIEW main.{name} AS {view.sql}")
+        _comment(connection, name, view.comments)
     connection.commit()
 
 

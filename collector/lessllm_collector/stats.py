@@ -1,8 +1,10 @@
-"""How the last days' calls went: figures in total and by model, day, user, provider and kind of answer.
+"""How the last days' calls went: figures in total and by model, day, user, session, provider and streaming;
+the calls that took longest and cost most; what has no price; how near cache predictions came.
 
-Sums and rates of nothing are None, never 0: only counts of calls can be 0. A call whose price is unknown
-is counted as unpriced and is in no sum of costs. Quantiles are approximate (t-digest), so that their
-memory does not grow with the number of calls.
+Metric columns only are read, but for the beginnings of prompts, where they are asked for. Sums and rates of
+nothing are None, never 0: only counts of calls can be 0. A call whose price is unknown is counted as unpriced
+and is in no sum of costs. Quantiles are approximate (t-digest), so that their memory does not grow with the
+number of calls.
 """
 
 from datetime import datetime, timedelta
@@ -10,12 +12,14 @@ from typing import Any
 
 import duckdb
 
+from lessllm_collector import prompts, reports
 from lessllm_collector.formats import records
 from lessllm_collector.query import run
 
 MAX_DAYS = 366
 _MOST = 400  # groups of a kind, those with most calls; there are at most 367 days
 
+_WINDOW = '"timestamp" >= ? AND "timestamp" < ?'
 _KINDS = {
     "by_model": ("model", "model"),
     "by_day": ("date", 'CAST("timestamp" AS DATE)'),
@@ -25,16 +29,7 @@ _KINDS = {
 }
 _QUANTILES = {"ttft": "estimated_ttft_ms", "tpot": "estimated_tpot_ms", "latency": "total_latency_ms"}
 _FIGURES = {
-    "calls": "count(*)",
-    "errors": "count(*) FILTER (end_reason NOT IN ('complete', 'client_cancelled'))",
-    "cancelled": "count(*) FILTER (end_reason = 'client_cancelled')",
-    "input_tokens": "sum(actual_prompt_tokens)::BIGINT",
-    "output_tokens": "sum(actual_completion_tokens)::BIGINT",
-    "cached_tokens": "sum(actual_cached_tokens)::BIGINT",
-    "total_tokens": "sum(actual_total_tokens)::BIGINT",
-    "cost_usd": "sum(estimated_cost_usd)",
-    "unpriced_calls": "count(*) FILTER (price_source = 'unknown_model')",
-    "cache_savings_usd": "sum(cache_savings_usd)",
+    **{name: sql for name, (sql, _) in reports.SUMS.items()},
     "predicted_cache_hit_rate": (
         "sum(estimated_cached_tokens)"
         " / sum(actual_prompt_tokens) FILTER (estimated_cached_tokens IS NOT NULL)"
@@ -43,11 +38,8 @@ _FIGURES = {
         "sum(actual_cached_tokens) / sum(actual_prompt_tokens) FILTER (actual_cached_tokens IS NOT NULL)"
     ),
     "output_tokens_per_s": "approx_quantile(output_tokens_per_s, 0.5)",
-    **{
-        f"{name}_ms_p{round(share * 100)}": f"approx_quantile({column}, {share})"
-        for name, column in _QUANTILES.items()
-        for share in (0.5, 0.95)
-    },
+    # Both from one digest: digests are most of what this takes
+    **{name: f"approx_quantile({column}, [0.5, 0.95])" for name, column in _QUANTILES.items()},
 }
 _SETS = ", ".join(f"({expression})" for _, expression in _KINDS.values())
 _KEYS = ", ".join(f'{expression} AS "{name}"' for name, expression in _KINDS.values())
@@ -55,19 +47,69 @@ _SQL = f"""
     SELECT GROUPING({", ".join(expression for _, expression in _KINDS.values())}) AS kind, {_KEYS},
         {", ".join(f"{expression} AS {name}" for name, expression in _FIGURES.items())}
     FROM main.api_calls
-    WHERE "timestamp" >= ? AND "timestamp" < ?
+    WHERE {_WINDOW}
     GROUP BY GROUPING SETS ((), {_SETS})
     QUALIFY row_number() OVER (PARTITION BY kind ORDER BY count(*) DESC) <= {_MOST}
     ORDER BY calls DESC
 """  # noqa: S608 - our own names
 
 
-def usage(connection: duckdb.DuckDBPyConnection, until: datetime, days: int) -> dict[str, Any]:
-    """{"since", "until", "totals": {…}, "by_model": [{"model", …}], …}, with most calls first."""
-    since = until - timedelta(days=days)
-    groups = records(run(connection, _SQL, [since, until], len(_KINDS) * _MOST + 1))
+_SESSIONS = f"""
+    SELECT session_id, any_value(user_id) AS user_id, min("timestamp") AS first_call,
+        max("timestamp") AS last_call, {reports.columns(reports.SUMS)}
+    FROM main.api_calls WHERE {_WINDOW} AND session_id IS NOT NULL
+    GROUP BY session_id ORDER BY cost_usd DESC NULLS LAST, calls DESC LIMIT {_MOST}
+"""  # noqa: S608 - our own names
+_UNPRICED = f"""
+    SELECT model, provider, price_source AS reason, price_terms AS terms, count(*) AS calls,
+        sum(actual_prompt_tokens)::BIGINT AS input_tokens,
+        sum(actual_completion_tokens)::BIGINT AS output_tokens
+    FROM main.api_calls WHERE {_WINDOW} AND {reports.NO_PRICE}
+    GROUP BY ALL ORDER BY calls DESC, model LIMIT {_MOST}
+"""  # noqa: S608 - our own names
+_PREDICTION = f"""
+    SELECT provider, {reports.columns(reports.PREDICTION)}
+    FROM main.api_calls WHERE {_WINDOW} AND {reports.PREDICTED}
+    GROUP BY provider ORDER BY calls DESC LIMIT {_MOST}
+"""  # noqa: S608 - our own names
+_EXTREMES = {"slowest": "total_latency_ms", "dearest": "estimated_cost_usd"}
+_EXTREME = f"""
+    SELECT rowid, request_id, "timestamp", model, provider, user_id, session_id, streaming, end_reason,
+        total_latency_ms, estimated_ttft_ms, actual_total_tokens, estimated_cost_usd
+    FROM internal.calls WHERE {_WINDOW} AND {{column}} > 0
+    ORDER BY {{column}} DESC, request_id LIMIT 5
+"""  # noqa: S608 - our own names
+
+
+def usage(
+    connection: duckdb.DuckDBPyConnection, until: datetime, days: int, *, with_prompts: bool = False
+) -> dict[str, Any]:
+    """{"since", "until", "totals": {…}, "by_model": [{"model", …}], …}, with most calls first.
+
+    Sessions come with the dearest first. `with_prompts`: "slowest" and "dearest" say how their prompts begin.
+    """
+    window = [until - timedelta(days=days), until]
+    report: dict[str, Any] = {"since": window[0], "until": until, **_grouped(connection, window)}
+
+    def rows(sql: str) -> list[dict[str, Any]]:
+        return records(run(connection, sql, window, _MOST))
+
+    report["by_session"] = rows(_SESSIONS)
+    report["unpriced"] = rows(_UNPRICED)
+    report["cache_prediction"] = rows(_PREDICTION)
+    for name, column in _EXTREMES.items():
+        report[name] = rows(_EXTREME.format(column=column))
+        for call in report[name]:
+            rowid = call.pop("rowid")
+            if with_prompts:
+                call["prompt"] = _prompt(connection, rowid)
+    return report
+
+
+def _grouped(connection: duckdb.DuckDBPyConnection, window: list[datetime]) -> dict[str, Any]:
+    groups = records(run(connection, _SQL, window, len(_KINDS) * _MOST + 1))
     all_bits = 2 ** len(_KINDS) - 1
-    report: dict[str, Any] = {"since": since, "until": until}
+    report: dict[str, Any] = {}
     report["totals"] = next(_figures(group) for group in groups if group["kind"] == all_bits)
     for place, (name, (key, _)) in enumerate(_KINDS.items()):
         bits = all_bits ^ (1 << (len(_KINDS) - 1 - place))  # GROUPING sets a bit for what is not grouped by
@@ -77,4 +119,13 @@ def usage(connection: duckdb.DuckDBPyConnection, until: datetime, days: int) -> 
 
 
 def _figures(group: dict[str, Any]) -> dict[str, Any]:
-    return {name: group[name] for name in _FIGURES}
+    figures = {name: group[name] for name in _FIGURES}
+    for name in _QUANTILES:
+        figures[f"{name}_ms_p50"], figures[f"{name}_ms_p95"] = figures.pop(name) or (None, None)
+    return figures
+
+
+def _prompt(connection: duckdb.DuckDBPyConnection, rowid: int) -> str | None:
+    # By rowid: any other condition would unpack the bodies of 2,048 neighbours.
+    row = connection.execute("SELECT request_body FROM internal.calls WHERE rowid = ?", [rowid]).fetchone()
+    return prompts.beginning(row[0] if row else None)

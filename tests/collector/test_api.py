@@ -179,7 +179,11 @@ async def test_stats_are_reported(client):
     report = (await client.get("/stats", params={"days": 366})).json()
     assert set(report) == {
         *("since", "until", "totals", "by_model", "by_day", "by_user", "by_provider", "by_streaming"),
+        *("by_session", "slowest", "dearest", "unpriced", "cache_prediction"),
     }
+    assert "prompt" not in report["dearest"][0]
+    report = (await client.get("/stats", params={"days": 366, "prompts": "true"})).json()
+    assert report["dearest"][0]["prompt"] == "hello"
     until = datetime.fromisoformat(report["until"])
     assert until.tzinfo is not None and (datetime.now(UTC) - until).total_seconds() < 60
     assert report["totals"].keys() >= {"calls", "cost_usd", "ttft_ms_p95", "unpriced_calls"}

@@ -234,7 +234,9 @@ def test_a_refusal_names_what_is_wrong_and_the_nearest_right(connection):
     sql = "SELECT date_trunk('day', timestamp) FROM api_calls"
     assert refused(connection, sql).message == "date_trunk() is not allowed; did you mean date_trunc()?"
     assert "did you mean api_calls?" in refused(connection, "FROM calls").message
-    assert "the tables are api_calls and delivery_gaps" in refused(connection, "FROM users").message
+    assert (
+        "the tables are api_calls, delivery_gaps, cost_by_day," in refused(connection, "FROM users").message
+    )
     assert "did you mean recent?" in refused(connection, "WITH recent AS (SELECT 1) FROM recnt").message
     assert "line 2, column 6" in refused(connection, "SELECT 'é' ü,\n  ä, , ö").message
     assert "start with SELECT" in refused(connection, "UPDATE api_calls SET model = 1").message
