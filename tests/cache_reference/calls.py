@@ -16,6 +16,7 @@ class Call:
     first_byte_s: float
     end_s: float
     key: str = "a"
+    fails: bool = False
 
 
 class Provider(Protocol):

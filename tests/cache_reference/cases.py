@@ -3,8 +3,8 @@
 A provider here is a model, the format it is asked in, how clients mark prefixes for it, and its reference.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from cache_reference import conversation
 from cache_reference.anthropic import Anthropic
@@ -32,10 +32,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A call and what its answer reports."""
+    """A call and what its answer reports; of one that failed nothing, and the cache has nothing of it."""
 
     call: Call
-    usage: Json
+    usage: Json | None
+
+
+def _retained(ask: Ask, model: str) -> Call:
+    """Who wants an hour of one wants a day of the other."""
+    retained = {"prompt_cache_retention": "24h"} if ask.ttl == "1h" else {}
+    return conversation.chat(replace(ask, extra=ask.extra | retained), model)
 
 
 def _explicit(ask: Ask, model: str) -> Call:
@@ -54,7 +60,10 @@ _USERS = ({"user_id": "one"}, {"user_id": "two"})
 
 # Providers by the names of issue and table; each may be used in more than one way.
 PLACES: dict[str, tuple[Place, ...]] = {
-    "OpenAI to 5.5": (Place("openai", "gpt-4.1", conversation.chat, OpenAIPrefix, 1024, 128, _PARALLEL),),
+    "OpenAI to 5.5": (
+        Place("openai", "gpt-4.1", _retained, OpenAIPrefix, 1024, 128, _PARALLEL),
+        Place("openai", "gpt-5.5", conversation.chat, OpenAIPrefix, 2048, 2048, _EFFORT),
+    ),
     "OpenAI from 5.6": (
         Place("openai", "gpt-5.6", conversation.chat, OpenAIBreakpoints, 1024, 1, _EFFORT),
         Place("openai", "gpt-5.6", _explicit, OpenAIBreakpoints, 1024, 1, _EFFORT),
@@ -77,8 +86,8 @@ def cases(name: str, calls: int, seed: int) -> Iterator[tuple[str, Place, list[A
             yield workload, place, answered(asks_of(scene), place)
 
 
-def answered(asks: list[Ask], place: Place) -> list[Answered]:
+def answered(asks: Iterable[Ask], place: Place) -> list[Answered]:
     """What the reference makes of calls in the order of their starts."""
     reference = place.reference()
     calls = (place.says(ask, place.model) for ask in asks)
-    return [Answered(call, reference.usage(call)) for call in calls]
+    return [Answered(call, None if call.fails else reference.usage(call)) for call in calls]

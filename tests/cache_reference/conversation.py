@@ -9,8 +9,6 @@ from typing import Any
 from cache_reference.calls import Call, Json
 from cache_reference.tokens import count, tokens_of
 
-ROLES = ("user", "assistant")
-
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -37,6 +35,7 @@ class Ask:
     key: str = "a"
     first_byte_s: float | None = None  # after the start; None: as long as the prompt takes
     takes_s: float | None = None  # from the first byte to the end; None: as long as the answer takes
+    fails: bool = False
     extra: Json = field(default_factory=dict)
 
 
@@ -46,7 +45,7 @@ def call_of(ask: Ask, body: Json, answer: Json) -> Call:
     wait_s = 0.2 + prompt / 20_000 if ask.first_byte_s is None else ask.first_byte_s
     takes_s = 0.1 + count(tokens_of(ask.answer.text)) / 60 if ask.takes_s is None else ask.takes_s
     first_byte_s = ask.at_s + wait_s
-    return Call(body, answer, ask.at_s, first_byte_s, first_byte_s + takes_s, ask.key)
+    return Call(body, answer, ask.at_s, first_byte_s, first_byte_s + takes_s, ask.key, ask.fails)
 
 
 def chat(ask: Ask, model: str, *, marks: bool = False) -> Call:
@@ -84,8 +83,8 @@ def messages(ask: Ask, model: str, *, automatic: bool = False) -> Call:
 
 
 def marked(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
-    """With the last one's end marked, as clients do that cache a growing conversation."""
-    return (*turns[:-1], replace(turns[-1], marked=True))
+    """With the ends of the client's last two marked, as is done to cache a growing conversation."""
+    return (*turns[:-3], *(replace(turn, marked=turn.role != "assistant") for turn in turns[-3:]))
 
 
 def _renamed(tool: Json, schema: str) -> Json:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 from cache_reference.calls import Json
 from cache_reference.cases import Answered, Place
@@ -9,21 +10,26 @@ from lessllm_shared.record import ApiFormat, CallRecord, EndReason, new_request_
 
 UNIX_S = 1_790_000_000.0
 _S = 1_000_000_000
+# The same JSON as clients write it: providers cache what it says.
+_WRITINGS: tuple[dict[str, Any], ...] = (
+    {"ensure_ascii": False, "separators": (",", ":")},
+    {"ensure_ascii": True},
+    {"ensure_ascii": False, "indent": 1},
+)
 
 
 def record(answered: Answered, place: Place) -> CallRecord:
     """What the gateway would have recorded."""
     call = answered.call
     messages = place.provider == "anthropic"
-    events = list((_message_events if messages else _chat_events)(answered, place.model))
-    reads = ["".join(events[:-2]).encode(), "".join(events[-2:]).encode()]
-    body = json.dumps(call.body, ensure_ascii=False, separators=(",", ":")).encode()
+    reads = _reads(answered, place.model, messages=messages)
+    body = json.dumps(call.body, **_WRITINGS[int(call.start_s * 10) % len(_WRITINGS)]).encode()
     t0_ns = int((UNIX_S + call.start_s) * _S)
     first_ns, end_ns = (int((mark_s - call.start_s) * _S) for mark_s in (call.first_byte_s, call.end_s))
     return CallRecord(
         request_id=new_request_id(t0_ns),
         t0_unix_ns=t0_ns,
-        end_reason=EndReason.COMPLETE,
+        end_reason=EndReason.UPSTREAM_ERROR if call.fails else EndReason.COMPLETE,
         key_fingerprint=call.key,
         endpoint="/v1/messages" if messages else "/v1/chat/completions",
         api_format=ApiFormat.MESSAGES if messages else ApiFormat.CHAT,
@@ -34,10 +40,10 @@ def record(answered: Answered, place: Place) -> CallRecord:
         upstream_url=f"https://{place.provider}.test/v1",
         streaming=True,
         upstream_streaming=True,
-        status_code=200,
+        status_code=503 if call.fails else 200,
         request_body=body,
         request_body_bytes=len(body),
-        response_headers=[("content-type", "text/event-stream")],
+        response_headers=[("content-type", "application/json" if call.fails else "text/event-stream")],
         response_body=b"".join(reads),
         response_body_bytes=sum(map(len, reads)),
         request_received_ns=100_000,
@@ -46,9 +52,16 @@ def record(answered: Answered, place: Place) -> CallRecord:
         upstream_headers_ns=first_ns,
         upstream_end_ns=end_ns,
         end_ns=end_ns,
-        read_ns=[first_ns, end_ns],
+        read_ns=[first_ns, end_ns][: len(reads)],
         read_bytes=[len(read) for read in reads],
     )
+
+
+def _reads(answered: Answered, model: str, *, messages: bool) -> list[bytes]:
+    if answered.usage is None:
+        return [b'{"type":"error","error":{"type":"overloaded_error","message":"try again"}}']
+    events = list((_message_events if messages else _chat_events)(answered, model))
+    return ["".join(events[:-2]).encode(), "".join(events[-2:]).encode()]
 
 
 def _chat_events(answered: Answered, model: str) -> Iterator[str]:

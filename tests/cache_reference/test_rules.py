@@ -333,6 +333,14 @@ def test_a_common_prefix_is_hit_from_the_third_on():
     assert hits == [0, 0, 501, 501]  # with the token of the user's role
 
 
+def test_a_prompt_asked_again_makes_no_unit_of_its_beginning():
+    deepseek = DeepSeek()
+    system = message(500, role="system")
+    words = ("b", "b", "c", "c", "d")
+    hits = [hit(deepseek, [system, message(50, word)], at * 10) for at, word in enumerate(words)]
+    assert hits == [0, 550, 0, 550, 501]
+
+
 def test_users_and_accounts_are_apart():
     deepseek = DeepSeek()
     hits = [hit(deepseek, [message(500)], at, user_id=user) for at, user in ((0, "x"), (10, "y"), (20, "x"))]

@@ -1,8 +1,8 @@
 """The Mooncake trace as conversations: each 512-token block of a prompt is a message with the text of its id.
 
 Its first block is the system prompt; then users and assistants take turns, and the last block is a user's. Of
-a block that is not whole only so much is said as the trace's length leaves. Marked are the system prompt, the
-last whole block and the last one, as clients do that cache a growing conversation.
+a block that is not whole only so much is said as the trace's length leaves. Marked are the system prompt and
+the last two users' messages, as clients do that cache a growing conversation.
 """
 
 import functools
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cache_reference.calls import Json
-from cache_reference.conversation import ROLES, Ask, Turn
+from cache_reference.conversation import Ask, Turn
 from cache_reference.texts import KINDS, text
 
 BLOCK = 512
@@ -54,7 +54,9 @@ def asks(rows: list[Json]) -> Iterator[Ask]:
         said = [_block(each, BLOCK) for each in ids[:-1]] + [_block(ids[-1], rest)]
         last = len(said) - 1
         turns = tuple(
-            Turn("user" if place == last else ROLES[(place + 1) % 2], each, marked=place >= last - 1)
+            Turn("user", each, marked=last - place <= 2)
+            if place == last or place % 2
+            else Turn("assistant", each)
             for place, each in enumerate(said)
             if place > 0 or last == 0
         )

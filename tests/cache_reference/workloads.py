@@ -81,18 +81,15 @@ def _results(rng: random.Random, seed: str, answer: Turn) -> Turn:
 
 
 def shared_system(scene: Scene) -> list[Ask]:
-    """Many users, each with a question of their own, behind one long system prompt."""
+    """Many users, each with an own question of any kind and length, behind one long system prompt."""
     system = text(f"shared {scene.seed}", max(3000, 3 * scene.minimum // 2))
-    return [
-        Ask(
-            at * 4.0,
-            (Turn("user", text(f"question {scene.seed} {at}", scene.rng.randint(10, 200))),),
-            Turn("assistant", text(f"answer {scene.seed} {at}", 60)),
-            system,
-            mark_system=True,
-        )
-        for at in range(scene.calls)
-    ]
+    asks = []
+    for at in range(scene.calls):
+        size, kind = scene.rng.choice((10, 30, 100, 400, 2000)), scene.rng.choice(KINDS)
+        question = Turn("user", text(f"question {scene.seed} {at}", size, kind))
+        answer = Turn("assistant", text(f"answer {scene.seed} {at}", 60))
+        asks.append(Ask(at * 4.0, (question,), answer, system, mark_system=True))
+    return asks
 
 
 def volatile(scene: Scene) -> list[Ask]:
@@ -147,39 +144,69 @@ def gaps(scene: Scene) -> list[Ask]:
 
 
 def parallel(scene: Scene) -> list[Ask]:
-    """Bursts of equal prefixes before the first is done, and streams long enough to outlive others."""
+    """Bursts of equal prefixes before the first is done; first streams that outlive those that follow."""
     asks: list[Ask] = []
     for burst in range(max(1, scene.calls // 10)):
-        system = text(f"burst {scene.seed} {burst}", max(2500, 5 * scene.minimum // 4))
-        begin_s = burst * 700.0
+        system = text(f"burst {scene.seed} {burst}", max(2500, 5 * scene.minimum // 4), KINDS[burst % 5])
+        begin_s, long = burst * 700.0, burst % 2 == 0
         for each in range(10):
             seed = f"{scene.seed} {burst} {each}"
-            long = each == 0 and burst % 2 == 0
             asks.append(
                 Ask(
-                    begin_s + (each * 0.1 if each < 6 else 20.0 * each),
+                    begin_s + each * (20.0 if long or each > 5 else 0.1),
                     (Turn("user", text(f"question {seed}", 60)),),
                     Turn("assistant", text(f"answer {seed}", 100)),
                     system,
                     mark_system=True,
                     first_byte_s=1.5,
-                    takes_s=150.0 if long else 3.0 + each % 3,
+                    takes_s=150.0 if long and each == 0 else 3.0 + each % 3,
                 )
             )
     return _in_order(asks, scene)
 
 
-def around_minimum(scene: Scene) -> list[Ask]:
-    """Prompts of 0.3 to 2 times the minimum, each asked three times."""
+def failures(scene: Scene) -> list[Ask]:
+    """Half of the calls fail, and are made again: what failed has written nothing."""
+    asks: list[Ask] = []
+    for each in range(max(1, scene.calls // 6)):
+        system = text(f"failure {scene.seed} {each}", max(2000, 5 * scene.minimum // 4), KINDS[each % 5])
+        for again in range(6):
+            question = Turn("user", text(f"question {scene.seed} {each} {again // 2}", 60))
+            answer = Turn("assistant", text(f"answer {scene.seed} {each} {again}", 60))
+            at_s = each * 60.0 + again * 5
+            asks.append(Ask(at_s, (question,), answer, system, mark_system=True, fails=again % 2 == 0))
+    return _in_order(asks, scene)
+
+
+def sliding_window(scene: Scene) -> list[Ask]:
+    """A conversation that forgets: from time to time its oldest turns are left out."""
+    system = text(f"window {scene.seed}", max(1500, scene.minimum))
+    turns: tuple[Turn, ...] = ()
     asks = []
-    for each in range(max(1, scene.calls // 3)):
-        share = scene.rng.choice((0.3, 0.6, 0.85, 1.2, 1.5, 2.0))
+    for at in range(scene.calls):
+        seed = f"{scene.seed} {at}"
+        kind = scene.rng.choice(KINDS)
+        turns = (*turns, Turn("user", text(f"question {seed}", scene.rng.randint(20, 500), kind)))
+        answer = Turn("assistant", text(f"answer {seed}", scene.rng.randint(20, 300)))
+        asks.append(Ask(at * 12.0, marked(turns), answer, system, mark_system=True))
+        turns = (*turns, answer)
+        if len(turns) > 24:
+            turns = turns[-8:]
+    return asks
+
+
+def around_minimum(scene: Scene) -> list[Ask]:
+    """Shared beginnings of 0.3 to 2 times the minimum, each with three questions, some of them long."""
+    asks = []
+    for each in range(max(1, scene.calls // 4)):
+        share = scene.rng.choice((0.3, 0.6, 0.8, 0.9, 1.1, 1.2, 1.5, 2.0))
         kind = scene.rng.choice(KINDS)
         system = text(f"short {scene.seed} {each}", int(share * scene.minimum), kind)
-        for again in range(3):
-            question = Turn("user", text(f"question {scene.seed} {each}", 12), marked=True)
+        for again in range(4):
+            size = scene.rng.choice((12, 12, 300))
+            question = Turn("user", text(f"question {scene.seed} {each} {again // 2}", size), marked=True)
             answer = Turn("assistant", text(f"answer {scene.seed} {each} {again}", 20))
-            asks.append(Ask(each * 20.0 + again * 5, (question,), answer, system, mark_system=True))
+            asks.append(Ask(each * 25.0 + again * 6, (question,), answer, system, mark_system=True))
     return _in_order(asks, scene)
 
 
@@ -227,6 +254,8 @@ WORKLOADS: dict[str, Workload] = {
     "reordered tools": reordered_tools,
     "gaps": gaps,
     "parallel": parallel,
+    "failures": failures,
+    "sliding window": sliding_window,
     "around the minimum": around_minimum,
     "flipped settings": flipped_settings,
     "several keys": several_keys,
