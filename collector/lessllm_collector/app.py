@@ -5,8 +5,10 @@ import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+import duckdb
 import zmq.asyncio
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
@@ -16,6 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from lessllm_collector.api import create_api, install_errors
 from lessllm_collector.backup import Backups
+from lessllm_collector.cache import Predictor, Rules, snapshot
 from lessllm_collector.entrance import Entrance
 from lessllm_collector.inbox import Inbox
 from lessllm_collector.interpret import Prices
@@ -25,7 +28,7 @@ from lessllm_collector.quarantine import Quarantine
 from lessllm_collector.reanalyze import reanalyze
 from lessllm_collector.receiver import Receiver
 from lessllm_collector.retention import Retention
-from lessllm_collector.store import Store
+from lessllm_collector.store import Store, StoreError
 from lessllm_collector.switches import Switches
 from lessllm_collector.writer import Writer
 
@@ -42,6 +45,7 @@ class Intake:
         prices: Prices,
         switches: Switches,
         recording: sections.Logging,
+        predictor: Predictor,
     ) -> None:
         inbox = Inbox()
         quarantine = Quarantine(store.path, keeps_content=recording.bodies == "full")
@@ -53,7 +57,9 @@ class Intake:
             switches,
             self._receiver.committed,
             recording.bodies,
+            predictor,
         )
+        self._path, self._predictor = store.path, predictor
         self._retention = Retention(store, self.writer, quarantine, recording.retention)
 
     @asynccontextmanager
@@ -61,11 +67,24 @@ class Intake:
         """At the end: what was received is committed and acknowledged."""
         self.writer.start()
         try:
-            async with _meanwhile(self._receiver.run()), _meanwhile(self._retention.run()):
+            async with (
+                _meanwhile(self._receiver.run()),
+                _meanwhile(self._retention.run()),
+                _meanwhile(self._keep_predictor()),
+            ):
                 yield
         finally:
             await self.writer.stop()
             await asyncio.sleep(0)  # the last acknowledgements are waiting in the loop
+            await asyncio.to_thread(snapshot.save, self._path, snapshot.pack(self._predictor))
+
+    async def _keep_predictor(self) -> None:
+        """What it knows is saved, for a start after a crash."""
+        while True:
+            await asyncio.sleep(snapshot.INTERVAL_S)
+            with contextlib.suppress(StoreError, duckdb.Error):  # the writer says so
+                packed = await self.writer.run(lambda _: snapshot.pack(self._predictor))
+                await asyncio.to_thread(snapshot.save, self._path, packed)
 
 
 @asynccontextmanager
@@ -84,12 +103,15 @@ def create_app(settings: CollectorSettings, store: Store, entrance: Entrance) ->
     """The collector as an ASGI app. It closes the database and the entrance at its end."""
     switches = Switches.configured(settings.logging)
     prices = Prices(settings.prices)
+    new_predictor = partial(Predictor, Rules(settings.cache.providers), settings.cache.workspaces)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         DATABASE_CACHED_BYTES.set_function(store.cached_bytes)
         with contextlib.closing(store), contextlib.closing(entrance):
-            intake = Intake(entrance.socket, store, prices, switches, settings.logging)
+            predictor = new_predictor()
+            snapshot.load(store.path, predictor)
+            intake = Intake(entrance.socket, store, prices, switches, settings.logging, predictor)
             async with _meanwhile(entrance.run()), intake.running():
                 app.state.writer = intake.writer
                 yield
@@ -100,7 +122,8 @@ def create_app(settings: CollectorSettings, store: Store, entrance: Entrance) ->
     _add_own_endpoints(app, store)
 
     async def work_out_again(since: datetime | None) -> int:
-        return await reanalyze(app.state.writer, prices, since)
+        predictor = new_predictor() if switches.enable_cache_analysis else None
+        return await reanalyze(app.state.writer, prices, since, predictor)
 
     app.include_router(
         create_api(

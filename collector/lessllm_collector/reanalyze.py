@@ -1,56 +1,83 @@
 """Working derived columns out again, from the raw data of calls that are stored already.
 
-In steps on the writer's thread, with new records committed in between. A call whose raw data is gone
-keeps what it has: nothing known is overwritten with NULL because the source was deleted.
+In steps on the writer's thread, with new records committed in between, in order of the calls' beginnings:
+what caches held is worked out again with a predictor that knows nothing yet, so some calls before `since` are
+read, too, and stay as they are. A call whose raw data is gone keeps what it has: nothing known is overwritten
+with NULL because the source was deleted.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from lessllm_collector import rows
+from lessllm_collector.cache import COLUMNS, Predictor
 from lessllm_collector.interpret import Prices, derive, record_of
 from lessllm_collector.schema import STORED, STORED_NAMES
 from lessllm_collector.writer import Writer
 
 STEP_ROWS = 200
+BEFORE = timedelta(days=1)  # caches that last longer are few
 
 _DERIVED = tuple(column.name for column in STORED if column.derived)
+_UNPREDICTED = tuple(name for name in _DERIVED if name not in COLUMNS)
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-async def reanalyze(writer: Writer, prices: Prices, since: datetime | None) -> int:
-    """For all calls from `since` on. Returns for how many. Raises duckdb.Error."""
+async def reanalyze(
+    writer: Writer, prices: Prices, since: datetime | None, predictor: Predictor | None = None
+) -> int:
+    """For all calls from `since` on. Returns for how many. Raises duckdb.Error.
+
+    Without a new `predictor` the cache columns stay as they are.
+    """
     done = 0
     async with writer.rowids:
         await writer.checkpoint()
-        first, end = await writer.run(_extent)
-        for start in range(first, end, STEP_ROWS):
-            step = partial(_step, start=start, prices=prices, since=since or _BEGINNING)
-            done += await writer.run(step)
+        found = await writer.run(partial(_calls, since=since, predicts=predictor is not None))
+        for start in range(0, len(found), STEP_ROWS):
+            chosen = found.slice(start, STEP_ROWS)
+            done += await writer.run(partial(_step, chosen=chosen, prices=prices, predictor=predictor))
     return done
 
 
-def _extent(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
-    row = connection.execute("SELECT min(rowid), max(rowid) + 1 FROM internal.calls").fetchone()
-    return (0, 0) if row is None or row[0] is None else (row[0], row[1])
-
-
-def _step(connection: duckdb.DuckDBPyConnection, *, start: int, prices: Prices, since: datetime) -> int:
-    columns = ", ".join(f'"{name}"' for name in STORED_NAMES if name != "timestamp")
-    table = connection.execute(
-        f"SELECT rowid, {columns} FROM internal.calls"  # noqa: S608 - our own names
-        ' WHERE rowid >= ? AND rowid < ? AND "timestamp" >= ?',
-        [start, start + STEP_ROWS, since],
+def _calls(connection: duckdb.DuckDBPyConnection, *, since: datetime | None, predicts: bool) -> pa.Table:
+    """Which there are, in order: `rowid`, and whether it `changes`."""
+    first = since or _BEGINNING
+    read_from = first - BEFORE if predicts and since is not None else first
+    return connection.execute(
+        'SELECT rowid, "timestamp" >= ? AS changes FROM internal.calls WHERE "timestamp" >= ?'
+        ' ORDER BY "timestamp"',
+        [first, read_from],
     ).to_arrow_table()
+
+
+def _step(
+    connection: duckdb.DuckDBPyConnection, *, chosen: pa.Table, prices: Prices, predictor: Predictor | None
+) -> int:
+    columns = ", ".join(f'calls."{name}"' for name in STORED_NAMES if name != "timestamp")
+    rowids = chosen["rowid"].to_pylist()
+    connection.register("chosen", chosen)
+    table = connection.execute(
+        f'SELECT calls.rowid, chosen.changes, epoch_us("timestamp") AS "timestamp", {columns}'  # noqa: S608 - our own names
+        " FROM internal.calls JOIN chosen ON calls.rowid = chosen.rowid"
+        ' WHERE calls.rowid BETWEEN ? AND ? ORDER BY calls."timestamp"',
+        [min(rowids), max(rowids)],
+    ).to_arrow_table()
+    connection.unregister("chosen")
     calls = [row for row in table.to_pylist() if _is_whole(row)]
-    if calls:
-        found = [{**derive(record_of(row), prices), "rowid": row["rowid"]} for row in calls]
-        rows.update(connection, _DERIVED, found)
-    return len(calls)
+    found = [{**row, **derive(record_of(row), prices)} for row in calls]
+    corrections = predictor.score(found) if predictor is not None else []
+    changed = [row for row in found if row["changes"]]
+    if changed:
+        rows.update(connection, _UNPREDICTED if predictor is None else _DERIVED, changed)
+    if corrections:
+        rows.correct(connection, corrections)
+    return len(changed)
 
 
 def _is_whole(row: Mapping[str, Any]) -> bool:

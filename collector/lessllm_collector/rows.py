@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from lessllm_collector.cache import COLUMNS, Correction
 from lessllm_collector.schema import STORED
 
 Row = Mapping[str, Any]
@@ -55,6 +56,25 @@ def update(connection: duckdb.DuckDBPyConnection, names: Sequence[str], rows: Se
     with _registered(connection, _table(rows, schema)):
         connection.execute(
             f"UPDATE internal.calls SET {changes} FROM batch WHERE calls.rowid = batch.rowid"  # noqa: S608 - our own names
+        )
+
+
+def correct(connection: duckdb.DuckDBPyConnection, corrections: Sequence[Correction]) -> None:
+    """Sets the cache columns of calls that are there, or nothing where they are not."""
+    schema = pa.schema([_SCHEMA.field(name) for name in ("request_id", "timestamp", *COLUMNS)])
+    table = _table(
+        [{"request_id": c.request_id, "timestamp": c.timestamp_us, **c.columns} for c in corrections], schema
+    )
+    changes = ", ".join(f'"{name}" = batch."{name}"' for name in COLUMNS)
+    first = min(correction.timestamp_us for correction in corrections)
+    last = max(correction.timestamp_us for correction in corrections)
+    with _registered(connection, table):
+        connection.execute(
+            f"UPDATE internal.calls SET {changes} FROM batch"  # noqa: S608 - our own names
+            ' WHERE calls.request_id = batch.request_id AND calls."timestamp" = batch."timestamp"'
+            # else it would look through all calls
+            ' AND calls."timestamp" BETWEEN make_timestamptz(?) AND make_timestamptz(?)',
+            [first, last],
         )
 
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 from lessllm_shared import record as call_record
@@ -24,6 +24,7 @@ from lessllm_shared.now_and_then import NowAndThen
 
 from lessllm_collector import metrics, room, rows
 from lessllm_collector.bodies import Policy, as_kept
+from lessllm_collector.cache import Correction, Predictor
 from lessllm_collector.faults import reason
 from lessllm_collector.inbox import Batch, Inbox
 from lessllm_collector.interpret import Prices, interpret
@@ -51,8 +52,12 @@ class Writer:
         switches: Switches,
         committed: Committed,
         bodies: Policy = "full",
+        predictor: Predictor | None = None,
     ) -> None:
-        """`committed(gateway_id, last_seq)` is called on the writer's thread after each commit."""
+        """`committed(gateway_id, last_seq)` is called on the writer's thread after each commit.
+
+        The predictor, if there is one, is used on that thread alone.
+        """
         self.trouble: str | None = None  # why commits fail at the moment
         # Held by whoever goes through all rows by rowid: a checkpoint after deletions numbers them anew.
         self.rowids = asyncio.Lock()
@@ -62,6 +67,8 @@ class Writer:
         self._switches = switches
         self._committed = committed
         self._bodies = bodies
+        self._predictor = predictor
+        self._corrections: dict[str, Correction] = {}  # of calls that were committed before, by request_id
         self._in_doubt = False  # the database failed, perhaps after a commit
         self._known: dict[str, int] = {}  # what was committed when it was open again
         self._is_to_be_said = NowAndThen()
@@ -160,7 +167,7 @@ class Writer:
 
     def _interpret(self, batches: Iterable[Batch]) -> tuple[list[tuple[Row, bytes]], list[Unstorable]]:
         """Rows with the records they came from, and records that can't be read."""
-        good: list[tuple[Row, bytes]] = []
+        good: list[tuple[dict[str, Any], bytes]] = []
         bad: list[Unstorable] = []
         for batch in batches:
             for sequence, data in enumerate(batch.records or (), batch.first_seq):
@@ -170,8 +177,11 @@ class Writer:
                     bad.append(self._unstorable(batch.gateway_id, sequence, error, data))
                     continue
                 row = interpret(record, gateway_id=batch.gateway_id, sequence=sequence, prices=self._prices)
-                good.append((as_kept(row, self._bodies), data))
-        return good, bad
+                good.append((row, data))
+        if self._predictor is not None and self._switches.enable_cache_analysis:
+            for correction in self._predictor.score([row for row, _ in good]):
+                self._corrections[correction.request_id] = correction
+        return [(as_kept(row, self._bodies), data) for row, data in good], bad
 
     def _commit(
         self, batches: list[Batch], good: list[tuple[Row, bytes]], bad: list[Unstorable]
@@ -190,6 +200,7 @@ class Writer:
         except (duckdb.Error, StoreError, room.NoRoom, OSError) as error:
             self._look_at(error)
             return error
+        self._corrections.clear()
         self._store.give_way.clear()
         if self.trouble is not None:
             log.warning("records are committed again")
@@ -227,6 +238,8 @@ class Writer:
         def write(connection: duckdb.DuckDBPyConnection) -> None:
             if good:
                 rows.insert(connection, [row for row, _ in good])
+            if self._corrections:
+                rows.correct(connection, list(self._corrections.values()))
             rows.quarantine(connection, bad)
             rows.add_lost(
                 connection, ((b.gateway_id, b.first_seq, b.last_seq) for b in batches if b.records is None)

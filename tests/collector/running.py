@@ -46,7 +46,7 @@ def record(age, **fields):
 class Running:
     """A writer over a database of its own."""
 
-    def __init__(self, path, bodies="full"):
+    def __init__(self, path, bodies="full", predictor=None):
         self.path = path
         self.store = Store(path, sections.Query())
         self.inbox = Inbox()
@@ -54,7 +54,7 @@ class Running:
         self.switches = Switches(debug_mode=False, enable_cache_analysis=True)
         self.acks = []
         acknowledge = lambda gateway_id, last: self.acks.append((gateway_id, last))  # noqa: E731
-        self.writer = Writer(self.store, self.inbox, PRICES, self.switches, acknowledge, bodies)
+        self.writer = Writer(self.store, self.inbox, PRICES, self.switches, acknowledge, bodies, predictor)
         self.writer.start()
         self._last = 0
 

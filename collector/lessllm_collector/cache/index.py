@@ -7,14 +7,17 @@ an entry that is too old still tells why a prompt misses.
 
 from dataclasses import dataclass
 
+import msgspec
+
 MAX_ENTRIES = 250_000
 NEVER = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a call does to the prefixes that it writes or reads. Unix times."""
+    """What a call does to prefixes that it writes or reads, or only has: then they are NEVER available."""
 
+    begun_ns: int  # these are Unix times
     available_ns: int
     expires_ns: int
     ttl_ns: int
@@ -22,16 +25,16 @@ class Use:
     writer: str
 
 
-@dataclass(slots=True)
-class Entry:
-    """A prefix. `available_ns` is NEVER of one that was seen, and not written."""
+class Entry(msgspec.Struct, array_like=True, gc=False):
+    """A prefix that calls had, and since when and until when it is in the provider's cache."""
 
     tokens: float
     ends_prompt: bool  # some prompt was exactly this
-    available_ns: int = NEVER
-    expires_ns: int = NEVER
-    ttl_ns: int = 0
-    writer: str = ""  # request_id
+    begun_ns: int  # of the first call that had it
+    available_ns: int  # NEVER: it was seen, and not written
+    expires_ns: int
+    ttl_ns: int
+    writer: str  # request_id
 
     def age_s(self, now_ns: int) -> float:
         """Since it was last used."""
@@ -39,13 +42,17 @@ class Entry:
 
     def take(self, use: Use) -> None:
         """Calls become known in any order: times that meet become one, else the later one holds."""
+        self.begun_ns = min(self.begun_ns, use.begun_ns)
+        if use.available_ns == NEVER:
+            return
         until_ns = min(self.expires_ns, self.available_ns + use.longest_ns)
         if self.available_ns == NEVER or use.available_ns >= until_ns:
             self.available_ns, self.expires_ns, self.writer = use.available_ns, use.expires_ns, use.writer
         elif use.expires_ns < self.available_ns:
             return
         else:
-            self.available_ns = min(self.available_ns, use.available_ns)
+            if use.available_ns < self.available_ns:
+                self.available_ns, self.writer = use.available_ns, use.writer
             self.expires_ns = max(self.expires_ns, use.expires_ns)
         self.ttl_ns = max(self.ttl_ns, use.ttl_ns)
 
@@ -65,16 +72,27 @@ class Index:
         """What is known of a prefix."""
         return self.new.get(key) or self.old.get(key)
 
-    def put(self, key: bytes, tokens: float, use: Use | None, *, ends_prompt: bool = False) -> None:
-        """A prefix was written or read, or only seen: without `use`."""
+    def put(self, key: bytes, tokens: float, use: Use, *, ends_prompt: bool = False) -> None:
+        """A prefix of so many tokens was written, read or seen."""
         entry = self.new.get(key)
         if entry is None:
-            entry = self.old.pop(key, None) or Entry(tokens, ends_prompt)
+            entry = self.old.pop(key, None)
             if len(self.new) >= self._half:
                 self.old, self.new = self.new, {}
+            if entry is None:
+                self.new[key] = Entry(
+                    tokens,
+                    ends_prompt,
+                    use.begun_ns,
+                    use.available_ns,
+                    use.expires_ns,
+                    use.ttl_ns,
+                    use.writer,
+                )
+                return
             self.new[key] = entry
         if ends_prompt:
             entry.ends_prompt = True
-        if use is not None:
+        if use.available_ns != NEVER:
             entry.tokens = tokens
-            entry.take(use)
+        entry.take(use)

@@ -30,7 +30,7 @@ def look_up(call: Call, index: Index, ages: Ages) -> Found:
     """As of the call's start."""
     read = blocked = seen = None
     for point in call.checked:
-        entry = index.get(call.key(point))
+        entry = _known(call, point, index)
         if entry is None:
             continue
         seen = seen or (point, entry)
@@ -42,8 +42,16 @@ def look_up(call: Call, index: Index, ages: Ages) -> Found:
         blocked = blocked or (point, entry)
     if not call.rule.samples:  # not all places were checked
         ends = (point for point, _ in reversed(call.segments))
-        seen = next(((point, entry) for point in ends if (entry := index.get(call.key(point)))), None)
+        seen = next(((point, entry) for point in ends if (entry := _known(call, point, index))), None)
     return Found(read, blocked, seen)
+
+
+def _known(call: Call, point: int, index: Index) -> Entry | None:
+    """Not of itself, when it is looked up again, nor of calls that began later and ended earlier."""
+    entry = index.get(call.key(point))
+    return (
+        None if entry is None or entry.begun_ns > call.start_ns or entry.writer == call.request_id else entry
+    )
 
 
 def is_there(call: Call, entry: Entry, ages: Ages) -> bool:
@@ -77,8 +85,7 @@ def miss_reason(call: Call, found: Found, prompt_tokens: float, index: Index, sc
 
 def _diverged(call: Call, found: Found, seen: Place, scopes: Scopes) -> str | None:
     """An earlier prompt was the same up to there, and then another one."""
-    before = scopes.get(call.scope).message_settings or {}
-    changed = _differing(before, call.message_settings)
+    changed = _differing(scopes.get(call.scope).message_settings, call.message_settings)
     if changed and found.read is not None and found.read[0] == seen[0]:
         return f"settings_changed: {', '.join(changed)}"
     following = next((path for end, path in call.segments if end > seen[0]), None)
@@ -90,7 +97,7 @@ def _unknown(call: Call, index: Index, scopes: Scopes) -> str:
     for scope in scopes.relatives(call.scope):
         if any(index.get(call.key(point, scope)) for point, _ in reversed(call.segments)):
             return f"settings_changed: {', '.join(_differing(scope.settings, call.scope.settings))}"
-    is_first = scopes.get(call.scope).message_settings is None
+    is_first = scopes.get(call.scope).begun_ns >= call.start_ns
     return "first_in_scope" if is_first else f"diverged: {call.segments[0][1]}"
 
 

@@ -82,6 +82,7 @@ class Predictor:
             self._write(call, found)
         known = self.scopes.get(call.scope)
         corrections = self._look_up_again(known, call) if call.succeeded else []
+        known.begun_ns = min(known.begun_ns, call.start_ns)
         known.message_settings = call.message_settings
         self.scopes.keep(call)
         return corrections
@@ -194,14 +195,15 @@ def _anchors(call: Call, found: Found) -> list[Anchor]:
     return ascending(anchors)
 
 
-def _uses(call: Call, found: Found, tokens: Sequence[float]) -> Sequence[Use | None]:
-    """For each point, what the call does to the prefix there; None: it is only seen."""
+def _uses(call: Call, found: Found, tokens: Sequence[float]) -> Sequence[Use]:
+    """For each point, what the call does to the prefix there."""
     rule, points = call.rule, len(call.offsets)
     if rule.kind == "grid":
         ttl, read_points = call.written[0][1], call.read_point + 1
         reads, writes = _use(call, ttl, reads=True), _use(call, ttl, reads=False)
         return [reads] * read_points + [writes] * (points - read_points)
-    uses: list[Use | None] = [None] * points
+    seen = Use(call.start_ns, NEVER, NEVER, 0, NEVER, call.request_id)
+    uses = [seen] * points
     if not (call.cached_tokens == 0 and call.write_tokens == 0):  # else it says that it wrote nothing
         for point, ttl in call.written:
             if tokens[point] >= rule.minimum_tokens:
@@ -209,7 +211,7 @@ def _uses(call: Call, found: Found, tokens: Sequence[float]) -> Sequence[Use | N
     if "answer" in rule.writes and points > call.prompt_points:
         uses[-1] = _use(call, None, reads=False)
     if "common" in rule.writes and found.seen is not None and found.seen[0] > call.read_point:
-        uses[found.seen[0]] = uses[found.seen[0]] or _use(call, None, reads=False)
+        uses[found.seen[0]] = _use(call, None, reads=False)
     if found.read is not None:
         point, entry = found.read
         uses[point] = _use(call, None, reads=True, least_ns=entry.ttl_ns)
@@ -223,6 +225,7 @@ def _use(call: Call, ttl: str | None, *, reads: bool, least_ns: int = 0) -> Use:
     ttl_ns = NEVER if ttl_s is None else max(least_ns, int(ttl_s * 1e9))
     begin_ns = call.start_ns if rule.from_start else call.end_ns
     return Use(
+        begun_ns=call.start_ns,
         available_ns=call.start_ns if reads else call.available_ns,
         expires_ns=begin_ns + ttl_ns,
         ttl_ns=ttl_ns,

@@ -55,18 +55,15 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rules:
-    """All of them. `named` gives the rule's name for providers that have others than the known names."""
+    """All of them. `alike` names, for providers of other names, the one whose rules they follow."""
 
-    def __init__(self, named: Mapping[str, str] | None = None) -> None:
-        self._named = named or {}
+    def __init__(self, alike: Mapping[str, str] | None = None) -> None:
+        self._alike = alike or {}
 
     def find(self, provider: str, model: str, api_format: str, prompt: Prompt) -> Rule | None:
         """None: how this provider caches is not known."""
-        wanted = self._named.get(provider)
-        for rule in RULES:
-            if (rule.name == wanted) if wanted else _fits(rule, provider, model, api_format, prompt):
-                return rule
-        return None
+        name = self._alike.get(provider, provider)
+        return next((rule for rule in RULES if _fits(rule, name, model, api_format, prompt)), None)
 
 
 def _fits(rule: Rule, provider: str, model: str, api_format: str, prompt: Prompt) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lessllm_collector.cache.calls import Call, Scope
+from lessllm_collector.cache.index import NEVER
 
 _MAX_SCOPES = 2_000
 _MAX_RELATIVES = 8
@@ -17,7 +18,8 @@ class Known:
     """A scope that had calls."""
 
     scope: Scope
-    message_settings: Mapping[str, str] | None = None  # of its latest call
+    begun_ns: int = NEVER  # of its first call
+    message_settings: Mapping[str, str] = field(default_factory=dict)  # of its latest one
     recent: deque[Call] = field(default_factory=deque)
 
 

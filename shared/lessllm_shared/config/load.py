@@ -68,6 +68,7 @@ class CollectorSettings(Settings):
 
     logging: s.Logging = s.Logging()
     collector: s.Collector = s.Collector()
+    cache: s.Cache = s.Cache()
     prices: dict[str, s.Price] = {}
 
 

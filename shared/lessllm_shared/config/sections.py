@@ -20,6 +20,13 @@ from pydantic import (
 from lessllm_shared.config.values import CurveKey, Duration, HttpUrl, Port, Seconds, Secret, UsdPerMtok
 from lessllm_shared.providers import WireFormat
 
+# fmt: off
+Caches = Literal[
+    "anthropic", "azure", "dashscope", "deepseek", "gemini", "groq", "llama.cpp", "mistral", "moonshot",
+    "openai", "openrouter", "sglang", "vllm", "xai",
+]
+# fmt: on
+
 _SOCKS = ("socks", "socks4", "socks4a", "socks5", "socks5h")
 
 
@@ -228,6 +235,13 @@ class Logging(Section):
     spool_bytes: Annotated[int, Field(ge=1024 * 1024)] = 4 * 1024 * 1024 * 1024  # of one gateway process
     debug_mode: bool = False
     enable_cache_analysis: bool = True
+
+
+class Cache(Section):
+    """What can't be told from calls about the providers' prompt caches."""
+
+    providers: dict[str, Caches] = {}  # by provider: the known one whose rules it follows
+    workspaces: dict[str, str] = {}  # by key_fingerprint: a name; keys of one name share their caches
 
 
 class Price(Section):
