@@ -63,6 +63,10 @@ class Connection:
             collector_url=self.collector_url, gateway_url=self.gateway_url, api_key=self._api_key
         )
 
+    def unflushed(self) -> "Connection":
+        """The same, for questions that are asked again and again: what is recorded by then is enough."""
+        return Connection(collector_url=self.collector_url, gateway_url=None, api_key=self._api_key)
+
     def flush(self) -> None:
         """Waits until the calls so far can be queried. A gateway that is away has nothing to flush."""
         if self._gateway is not None:
@@ -109,7 +113,13 @@ class Connection:
 
     def call(self, request_id: str) -> dict[str, Any]:
         """One call, whole."""
-        return self.get(f"/calls/{quote(request_id, safe='')}")
+        return self.get(_call_path(request_id))
+
+    def call_content(self, request_id: str) -> bytes:
+        """One call, whole, as the JSON that the collector sent: bodies in it are as they came."""
+        self.flush()
+        with self._asking("GET", _call_path(request_id)) as response:
+            return response.read()
 
     def reanalyze(self, since: dt.datetime | str | None) -> int:
         """Works the derived columns out again. Returns for how many calls."""
@@ -171,10 +181,17 @@ def without_version(url: str) -> str:
     return url.rstrip("/").removesuffix("/v1")
 
 
+def is_here(url: str) -> bool:
+    """On this machine: the environment's proxies are for the way out, not for that."""
+    return urlsplit(url).hostname in _LOOPBACK
+
+
 def _client(url: str) -> httpx.Client:
-    # The environment's proxies are for the way out, not for this machine.
-    on_this_machine = urlsplit(url).hostname in _LOOPBACK
-    return httpx.Client(base_url=url, limits=_LIMITS, timeout=_TIMEOUT, trust_env=not on_this_machine)
+    return httpx.Client(base_url=url, limits=_LIMITS, timeout=_TIMEOUT, trust_env=not is_here(url))
+
+
+def _call_path(request_id: str) -> str:
+    return f"/calls/{quote(request_id, safe='')}"
 
 
 def _typed(accept: str) -> dict[str, str]:

@@ -3,9 +3,13 @@
 import datetime as dt
 import json
 import math
+import re
 from typing import Any
 
 NULL = "–"  # noqa: RUF001 - a dash of its own, not a minus sign
+
+
+_UNIT = re.compile(r"[^\d.,]*$")
 
 
 def money(usd: float | None) -> str:
@@ -41,6 +45,16 @@ def calls(number: int | None) -> str:
 
 def percent(share: float | None) -> str:
     return NULL if share is None else f"{share:.1%}"
+
+
+def between(low: str, high: str) -> str:
+    """380-412 ms · 980 ms-1.20 s · $0.0012-0.0015: what both begin or end with is written once."""
+    if NULL in (low, high) or low == high:
+        return high
+    unit, sign = _UNIT.search(low), high[: high.startswith("$")]
+    if unit and high.endswith(unit[0]):
+        low = low.removesuffix(unit[0])
+    return f"{low}-{high.removeprefix(sign) if low.startswith(sign) else high}"
 
 
 def size(number_of_bytes: float) -> str:

@@ -111,3 +111,19 @@ def test_shares_sizes_and_counts_have_separators_and_units():
         "2.34 GB",
     ]
     assert figures.percent(None) == figures.count(None) == figures.moment(None) == figures.NULL
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "both"),
+    [
+        ("380 ms", "412 ms", "380-412 ms"),
+        ("980 ms", "1.20 s", "980 ms-1.20 s"),
+        ("$0.0012", "$0.0015", "$0.0012-0.0015"),
+        ("0.0%", "80.1%", "0.0-80.1%"),
+        ("12", "1,345", "12-1,345"),
+        ("7 ms", "7 ms", "7 ms"),
+        (figures.NULL, figures.NULL, figures.NULL),
+    ],
+)
+def test_a_range_names_its_unit_once(low, high, both):
+    assert figures.between(low, high) == both

@@ -24,6 +24,7 @@ _COMMANDS = {
     "stats": "Calls, errors, tokens, cost and times, by model.",
     "calls": "The latest calls, one a line.",
     "show": "One call: its timeline, cost, request and answer.",
+    "replay": "Send a recorded call again, and compare the two.",
     "query": "Ask the recorded calls a question in SQL.",
     "export": "Write recorded calls to a Parquet file.",
     "backup": "Copy the whole database while it is in use.",

@@ -6,8 +6,7 @@ import click
 
 from lessllm.call_view import view
 from lessllm.cli import asking
-from lessllm.cli.command import Command, Failed
-from lessllm.connection import JSON, Connection
+from lessllm.cli.command import Command
 from lessllm.screen import show, width
 
 
@@ -27,18 +26,8 @@ def command(request_id: str, full: bool, as_json: bool, url: str | None, config_
       lessllm show e17d73b36454 --json | jq .attempts
     """
     with asking.connection(url, config_file) as asked:
-        call = asked.call(_whole_id(asked, request_id))
+        call = asked.call(asking.whole_id(asked, request_id))
     if as_json:
         print(json.dumps(call, ensure_ascii=False, indent=2))
     else:
         show(*view(call, width(), full=full))
-
-
-def _whole_id(asked: Connection, request_id: str) -> str:
-    if "-" in request_id:
-        return request_id
-    sql = "SELECT request_id FROM api_calls WHERE right(request_id, ?) = ? LIMIT 2"
-    found = json.loads(asked.query(sql, [len(request_id), request_id], None, JSON).content)["rows"]
-    if len(found) > 1:
-        raise Failed(f"several calls have ids that end with {request_id}: give more of it")
-    return str(found[0][0]) if found else request_id
