@@ -10,7 +10,7 @@ import pytest
 from lessllm import __version__, cli
 
 COMMANDS = (
-    *("demo", "server", "check", "stats", "calls", "show", "replay", "query", "export"),
+    *("demo", "server", "check", "stats", "calls", "show", "replay", "compare", "query", "export"),
     *("backup", "compact", "keys", "reanalyze"),
 )
 

@@ -25,6 +25,7 @@ _COMMANDS = {
     "calls": "The latest calls, one a line.",
     "show": "One call: its timeline, cost, request and answer.",
     "replay": "Send a recorded call again, and compare the two.",
+    "compare": "Recorded calls or prompts on several models, side by side.",
     "query": "Ask the recorded calls a question in SQL.",
     "export": "Write recorded calls to a Parquet file.",
     "backup": "Copy the whole database while it is in use.",
