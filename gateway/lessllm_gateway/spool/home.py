@@ -58,6 +58,10 @@ class Leftover:
     folder: Path
     lock: BinaryIO
 
+    def number_calls(self, first_seq: int) -> None:
+        """Those that had not ended get the numbers under which they are told of. Raises OSError."""
+        self.calls = open_calls.number(self.folder / "calls", self.calls, first_seq)
+
     def remove(self) -> None:
         """All of it is in the database."""
         _remove(self.folder)

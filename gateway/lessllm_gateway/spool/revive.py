@@ -1,4 +1,4 @@
-"""What a killed process left, as an outbox that goes on where the collector is. Pure.
+"""What a killed process left, as an outbox that goes on where the collector is.
 
 Its numbers continue: those on disk are sent from there; calls whose record was in memory alone, or that had
 not ended, become a record of their own that says so; all other numbers are declared lost.
@@ -17,10 +17,17 @@ KILLED = "gateway_killed"
 
 
 def revive(leftover: Leftover, committed: int, budget: Budget) -> Outbox:
-    """The outbox of a leftover of which the collector has everything up to `committed`, and no more."""
+    """The outbox of a leftover of which the collector has everything up to `committed`, and no more.
+
+    Raises OSError.
+    """
     outbox = Outbox(leftover.gateway_id, budget, committed)
-    killed = {call.seq: call for call in leftover.calls if call.seq}
-    on_disk = [(first, last) for first, last in leftover.segments.stretches if last > committed]
+    stretches = leftover.segments.stretches
+    leftover.number_calls(
+        max(committed, *(last for _, last in stretches), *(call.seq for call in leftover.calls), 0) + 1
+    )
+    killed = {call.seq: call for call in leftover.calls}
+    on_disk = [(first, last) for first, last in stretches if last > committed]
     in_memory = [(seq, seq) for seq in killed if seq > committed and not _within(seq, on_disk)]
     for first, last in sorted(on_disk + in_memory):
         if first > outbox.next_seq:
@@ -29,9 +36,6 @@ def revive(leftover: Leftover, committed: int, budget: Budget) -> Outbox:
             outbox.add_on_disk(last + 1 - outbox.next_seq)
         else:
             outbox.add(_killed(killed[first], leftover.opened))
-    for call in sorted(leftover.calls, key=lambda call: call.t0_unix_ns):
-        if not call.seq:
-            outbox.add(_killed(call, leftover.opened))
     return outbox
 
 

@@ -138,6 +138,28 @@ def test_a_revived_outbox_goes_on_where_the_collector_is(left, committed):
         assert (record.end_reason, record.error_code) == (EndReason.GATEWAY_ERROR, "gateway_killed")
 
 
+@pytest.mark.parametrize("committed", [3, 4, 5])
+def test_calls_of_which_an_adopter_told_that_was_killed_too_are_told_of_once(make, look, committed):
+    home = make()
+    for request_id, t0 in zip(IDS[:2], (8, 7), strict=True):
+        home.calls.begin(request_id, t0)
+    home.close(is_empty=False)
+    told = []
+    for known in (3, committed):
+        (leftover,) = look()
+        outbox = revive(leftover, known, Budget(LIMIT))
+        told.append(
+            {
+                seq: rec.decode(data).request_id
+                for frame in frames(outbox)
+                for seq, data in enumerate(frame.records, frame.first_seq)
+            }
+        )
+        leftover.close()
+    assert told[0] == {4: IDS[1], 5: IDS[0]}
+    assert told[1] == {seq: request_id for seq, request_id in told[0].items() if seq > committed}
+
+
 def test_numbers_of_which_nothing_is_known_are_lost(left):
     left.calls = [call for call in left.calls if call.seq != 2]
     first, lost, *_ = frames(revive(left, 0, Budget(LIMIT)))
