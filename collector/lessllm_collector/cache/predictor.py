@@ -138,7 +138,8 @@ class Predictor:
         expected = rule.cacheable(entry.tokens, call.prompt_tokens or entry.tokens)
         age_s = entry.age_s(call.start_ns)
         if expected and 0 <= age_s < (rule.longest_s or math.inf):
-            self.ages.learn(rule.name, age_s, hit=call.cached_tokens >= _HALF * expected)
+            hit = call.cached_tokens >= _HALF * expected
+            self.ages.learn(rule.name, age_s, entry.ttl_ns / 1e9, hit=hit)
 
     def _write(self, call: Call, found: Found) -> None:
         """What the provider keeps of it, as its rule says."""

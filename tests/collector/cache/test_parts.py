@@ -162,8 +162,9 @@ def test_what_is_likely_at_an_age_is_learnt():
     assert ages.is_likely("r", 100, ttl_s=300)
     assert not ages.is_likely("r", 400, ttl_s=300)
     for _ in range(3):
-        ages.learn("r", 400, hit=True)
-        ages.learn("r", 100, hit=False)
+        ages.learn("r", 400, 300, hit=True)
+        ages.learn("r", 100, 300, hit=False)
     assert ages.is_likely("r", 400, ttl_s=300)
     assert not ages.is_likely("r", 100, ttl_s=300)
     assert ages.is_likely("r", 10, ttl_s=300)
+    assert ages.is_likely("r", 100, ttl_s=86_400), "what is kept longer is another matter"
