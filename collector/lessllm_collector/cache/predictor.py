@@ -177,7 +177,9 @@ def _anchors(call: Call, found: Found) -> list[Anchor]:
     if found.read is not None:
         point, entry = found.read
         tokens = entry.tokens
-        if reported and abs(tokens - reported) <= max(rule.granularity_tokens, _TOLERANCE * tokens):
+        # What no prompt ended with is only an estimate: what is reported of it is surer.
+        likely = _TOLERANCE if entry.ends_prompt else _HALF
+        if reported and abs(tokens - reported) <= max(rule.granularity_tokens, likely * tokens):
             tokens = min(max(tokens, reported), reported + rule.granularity_tokens - 1)
         anchors.append((call.offsets[point], tokens))
     total: float | None = call.prompt_tokens

@@ -47,6 +47,23 @@ def opus():
     return Caller("anthropic", "claude-opus-4-8", ApiFormat.MESSAGES)
 
 
+def test_what_is_reported_of_a_prefix_is_surer_than_what_its_bytes_tell():
+    deepseek = Caller("deepseek", "deepseek-chat")
+    hit = lambda prompt, hits: {  # noqa: E731
+        "prompt_cache_hit_tokens": hits,
+        "prompt_cache_miss_tokens": prompt - hits,
+        "completion_tokens": 10,
+    }
+    # The system prompt has two tokens a word, the questions half of one.
+    for at, question in enumerate("ab"):
+        deepseek.ask(chat(text(question, 2000)), at * 60, usage=hit(7000, 0))
+    third = deepseek.ask(chat(text("c", 2000)), 120, usage=hit(7000, 6000))
+    assert said(third) == ("unexpected_hit", None)
+    fourth = deepseek.ask(chat(text("d", 2000)), 180, usage=hit(7000, 6000))
+    assert said(fourth) == ("as_predicted", "diverged")
+    assert fourth["estimated_cached_tokens"] == 6000
+
+
 def test_a_prefix_hits_in_steps_of_128_tokens(gpt):
     first = gpt.ask(chat("one"), usage=openai(3010))
     assert said(first) == ("as_predicted", "first_in_scope")
