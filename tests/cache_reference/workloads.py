@@ -204,7 +204,9 @@ def around_minimum(scene: Scene) -> list[Ask]:
         system = text(f"short {scene.seed} {each}", int(share * scene.minimum), kind)
         for again in range(4):
             size = scene.rng.choice((12, 12, 300))
-            question = Turn("user", text(f"question {scene.seed} {each} {again // 2}", size), marked=True)
+            question = Turn(
+                "user", text(f"question {scene.seed} {size} {each} {again // 2}", size), marked=True
+            )
             answer = Turn("assistant", text(f"answer {scene.seed} {each} {again}", 20))
             asks.append(Ask(each * 25.0 + again * 6, (question,), answer, system, mark_system=True))
     return _in_order(asks, scene)
