@@ -132,7 +132,8 @@ class Delivery:
 
     async def _listen(self, socket: zmq.asyncio.Socket) -> None:
         while True:
-            frame = await socket.recv()
+            # All at once: libzmq aborts the process when a connection ends between two parts of a message.
+            frame, *_ = await socket.recv_multipart()
             try:
                 answer = wire.unpack_to_gateway(frame)
             except ValueError as error:
