@@ -43,9 +43,13 @@ PREDICTION: Mapping[str, tuple[str, str]] = {
         "avg(abs(estimated_cache_hit_rate - actual_cache_hit_rate))",
         "Mean distance between the two, 0 to 1.",
     ),
+    "recalibrated_error": (
+        "avg(abs(recalibrated_cache_hit_rate - actual_cache_hit_rate))",
+        "The same, of the prediction with the reported number of prompt tokens. NULL: there is none.",
+    ),
     "as_predicted": (
         "count(*) FILTER (cache_outcome = 'as_predicted') / count(cache_outcome)",
-        "Share of calls that went as predicted, 0 to 1. NULL: none was judged.",
+        "Share of calls whose cache_outcome is as_predicted, 0 to 1. NULL: none was judged.",
     ),
 }
 PREDICTED = "estimated_cache_hit_rate IS NOT NULL AND actual_cache_hit_rate IS NOT NULL"

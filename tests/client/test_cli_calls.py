@@ -16,15 +16,49 @@ def first(recorded, condition):
     return recorded.query(f"SELECT request_id FROM api_calls WHERE {condition} LIMIT 1")[0]["request_id"]
 
 
+def rows_of(result):
+    """Of the first table, by the first word."""
+    _, _, heading, _, *lines = result.out.splitlines()
+    end = lines.index("")
+    return heading.split(), {line.split()[0]: line.split()[1:] for line in lines[:end]}
+
+
 def test_stats_have_a_row_for_each_model_and_one_for_all(run):
     result = run("stats", "--days", "1")
     assert result.code == 0
-    summary, _, heading, _, *rows = result.out.splitlines()
-    assert summary.startswith("The last day: 16 calls, ")
-    assert heading.split()[:6] == ["model", "calls", "errors", "cost", "TTFT", "TPOT"]
-    assert heading.split()[6:8] == ["cached", "predicted"]
-    assert rows[0].split()[:3] == ["gpt-4.1-mini", "6", "0"]
-    assert rows[-1].split()[:3] == ["all", "16", "2"]
+    assert result.out.startswith("The last day: 16 calls, ")
+    heading, rows = rows_of(result)
+    assert heading[:8] == ["model", "calls", "errors", "cost", "TTFT", "TPOT", "cached", "predicted"]
+    assert rows["gpt-4.1-mini"][:2] == ["6", "0"]
+    assert list(rows)[-1] == "all" and rows["all"][:2] == ["16", "2"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "column"), [("user", "user_id"), ("session", "session_id"), ("day", "date(timestamp)")]
+)
+def test_stats_are_by_user_session_or_day_too(run, recorded, kind, column):
+    heading, rows = rows_of(run("stats", "--by", kind))
+    assert heading[:5] == [kind, "calls", "errors", "cost", "saved"]
+    found = recorded.query(
+        f"SELECT {column}::VARCHAR AS name, count(*) AS calls FROM api_calls"
+        f" WHERE name IS NOT NULL GROUP BY 1"
+    )
+    assert len(found) and all(rows[row["name"]][0] == str(row["calls"]) for row in found)
+
+
+def test_stats_name_the_dearest_and_the_slowest_calls(run, recorded):
+    for heading, column in (("dearest", "estimated_cost_usd"), ("slowest", "total_latency_ms")):
+        (most,) = recorded.query(
+            f"SELECT request_id FROM api_calls ORDER BY {column} DESC NULLS LAST LIMIT 1"
+        )
+        lines = run("stats").out.split(f"The {heading} calls")[1].splitlines()
+        assert lines[4].split()[0] == most["request_id"][-12:]
+
+
+def test_prompts_are_shown_only_when_asked_for(run):
+    assert " prompt " not in run("stats").out
+    shown = run("stats", "--prompts").out
+    assert " prompt " in shown and "Where is my order" in shown
 
 
 def test_stats_for_programs_are_what_the_collector_says(run, recorded):

@@ -23,8 +23,8 @@ def predicted(store, *outcomes):
     with store.cursor() as connection:
         for number, (rate, outcome) in enumerate(outcomes, 1):
             connection.execute(
-                "UPDATE internal.calls SET estimated_cache_hit_rate = ?, cache_outcome = ?"
-                " WHERE sequence = ?",
+                "UPDATE internal.calls SET estimated_cache_hit_rate = ?, cache_outcome = ?,"
+                " recalibrated_cache_hit_rate = 0.45 WHERE sequence = ?",
                 [rate, outcome, number],
             )
 
@@ -204,6 +204,7 @@ def test_predictions_are_scored_by_provider(empty_store):
     first, second = report(empty_store)["cache_prediction"]
     assert (first["provider"], first["calls"]) == ("openai", 3)
     assert first["mean_absolute_error"] == pytest.approx((0 + 0.2 + 0.1) / 3)
+    assert first["recalibrated_error"] == pytest.approx(0.05)
     assert first["predicted_hit_rate"] == pytest.approx(1.3 / 3)
     assert first["actual_hit_rate"] == pytest.approx(0.4)
     assert first["as_predicted"] == pytest.approx(2 / 3)

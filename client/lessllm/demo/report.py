@@ -41,7 +41,7 @@ def findings(client: Client) -> Iterator[Part]:
     stats = client.get_usage_stats(days=1)
     yield _totals(stats["totals"])
     yield _heading("By model; TTFT, TPOT and tokens/s are medians")
-    yield usage_table.by_model(stats, width())
+    yield usage_table.by("model", stats, width())
     yield from _times(client.query(_TIMES))
     yield from _failed(client.query(_FAILED))
     yield from _slowest(client.query(_SLOWEST))
