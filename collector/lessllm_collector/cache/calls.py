@@ -145,7 +145,7 @@ def _written(rule: Rule, prompt: Prompt, ends: Sequence[int]) -> list[tuple[int,
 def _scope(
     row: Mapping[str, Any], rule: Rule, model: str, prompt: Prompt, workspaces: Mapping[str, str]
 ) -> Scope:
-    fingerprint = row["key_fingerprint"] or ""
+    fingerprint = "" if rule.shared else row["key_fingerprint"] or ""
     url = urlsplit(row["upstream_url"] or "")
     whose = (row["provider"], url.scheme, url.netloc, workspaces.get(fingerprint, fingerprint))
     settings = {"model": model, **_settings(prompt, rule.separates)}

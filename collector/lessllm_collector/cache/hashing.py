@@ -1,5 +1,6 @@
 """A prompt as a chain of hashes: one pass of sha256, sampled every 512 bytes and where segments end.
 
+In the first 16 KB it is sampled more often: what two short prompts share would else be known too roughly.
 Equal hashes mean equal prompts up to there. 8 bytes of each are kept: among 250,000 entries two different
 prefixes are taken for one once in 10**8 times.
 """
@@ -11,8 +12,9 @@ from typing import Any
 
 from lessllm_collector.cache.segments import Segment
 
-STEP_BYTES = 512
 DIGEST_BYTES = 8
+_STEPS = ((4096, 64), (8192, 128), (16384, 256))  # until there, a sample every so many bytes
+_STEP_BYTES = 512
 
 
 @dataclass(slots=True)
@@ -36,21 +38,27 @@ class Chain:
     def extend(self, segments: Iterable[Segment], *, sampled: bool) -> None:
         """The prompt goes on with these. Without samples there are only points where segments end."""
         running, offset = self._hash, self.total_bytes
-        following = offset - offset % STEP_BYTES + STEP_BYTES
+        following = _following(offset)
         for segment in segments:
             data = memoryview(segment.data)
             end, start = offset + len(data), offset
             while sampled and following < end:
                 running.update(data[offset - start : following - start])
                 self._note(following)
-                offset, following = following, following + STEP_BYTES
+                offset, following = following, _following(following)
             running.update(data[offset - start :])
             self._note(end)
             offset = end
             if following <= end:
-                following = end - end % STEP_BYTES + STEP_BYTES
+                following = _following(end)
             self.ends.append(len(self.offsets) - 1)
 
     def _note(self, offset: int) -> None:
         self.offsets.append(offset)
         self.digests.append(self._hash.copy().digest()[:DIGEST_BYTES])
+
+
+def _following(offset: int) -> int:
+    """Where the next sample is."""
+    step = next((step for until, step in _STEPS if offset < until), _STEP_BYTES)
+    return offset - offset % step + step

@@ -29,6 +29,7 @@ class Entry(msgspec.Struct, array_like=True, gc=False):
     """A prefix that calls had, and since when and until when it is in the provider's cache."""
 
     tokens: float
+    exact: bool  # the provider's count, not ours
     ends_prompt: bool  # some prompt was exactly this
     begun_ns: int  # of the first call that had it
     available_ns: int  # NEVER: it was seen, and not written
@@ -72,7 +73,9 @@ class Index:
         """What is known of a prefix."""
         return self.new.get(key) or self.old.get(key)
 
-    def put(self, key: bytes, tokens: float, use: Use, *, ends_prompt: bool = False) -> None:
+    def put(
+        self, key: bytes, tokens: float, use: Use, *, exact: bool = False, ends_prompt: bool = False
+    ) -> None:
         """A prefix of so many tokens was written, read or seen."""
         entry = self.new.get(key)
         if entry is None:
@@ -81,18 +84,13 @@ class Index:
                 self.old, self.new = self.new, {}
             if entry is None:
                 self.new[key] = Entry(
-                    tokens,
-                    ends_prompt,
-                    use.begun_ns,
-                    use.available_ns,
-                    use.expires_ns,
-                    use.ttl_ns,
-                    use.writer,
+                    *(tokens, exact, ends_prompt, use.begun_ns),
+                    *(use.available_ns, use.expires_ns, use.ttl_ns, use.writer),
                 )
                 return
             self.new[key] = entry
         if ends_prompt:
             entry.ends_prompt = True
-        if use.available_ns != NEVER:
-            entry.tokens = tokens
+        if exact or not entry.exact:
+            entry.tokens, entry.exact = tokens, exact
         entry.take(use)

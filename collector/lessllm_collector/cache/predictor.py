@@ -7,7 +7,7 @@ It belongs to the writer's thread. Nothing here fails a record.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lessllm_collector.cache.ages import Ages
@@ -74,8 +74,8 @@ class Predictor:
         call = read_call(row, self._rules, self._workspaces)
         if call is None:
             return []
-        call.ratio = self.ratios.get(*call.model)
         found = look_up(call, self.index, self.ages)
+        call.ratio = self.ratios.get(*call.model, rest=found.read is not None)
         row.update(self._columns(call, found))
         self._learn(call, found)
         if call.succeeded:
@@ -132,6 +132,10 @@ class Predictor:
         rule, place = call.rule, found.blocked or found.read
         if call.prompt_tokens:
             self.ratios.learn(*call.model, call.total_bytes, call.prompt_tokens)
+            if found.read is not None and found.read[1].exact:
+                point, entry = found.read
+                rest_bytes = call.total_bytes - call.offsets[point]
+                self.ratios.learn(*call.model, rest_bytes, call.prompt_tokens - entry.tokens, rest=True)
         if not rule.learns or place is None or call.cached_tokens is None:
             return
         entry = place[1]
@@ -143,10 +147,19 @@ class Predictor:
 
     def _write(self, call: Call, found: Found) -> None:
         """What the provider keeps of it, as its rule says."""
-        tokens = interpolate(_anchors(call, found), call.offsets)
+        counted = _counted(call, found)
+        anchors = ascending([*self._known_anchors(call), *((call.offsets[at], n) for at, n in counted)])
+        tokens = interpolate(anchors, call.offsets)
+        exact = {point for point, _ in counted} if call.prompt_tokens is not None else set()
         put, prefix, last = self.index.put, call.scope.key, call.prompt_points - 1
         for point, use in enumerate(_uses(call, found, tokens)):
-            put(prefix + call.digests[point], tokens[point], use, ends_prompt=point == last)
+            key = prefix + call.digests[point]
+            put(key, tokens[point], use, exact=point in exact, ends_prompt=point == last)
+
+    def _known_anchors(self, call: Call) -> list[Anchor]:
+        """Prefixes of which the provider told the tokens before."""
+        entries = ((call.offsets[at], self.index.get(call.key(at))) for at in range(call.read_point + 1))
+        return [(offset, entry.tokens) for offset, entry in entries if entry is not None and entry.exact]
 
 
 def _expectation(call: Call, found: Found) -> tuple[float, float]:
@@ -170,32 +183,29 @@ def _rate(cached: int | None, prompt_tokens: float | None) -> float | None:
     return None if cached is None or not prompt_tokens else min(1.0, cached / prompt_tokens)
 
 
-def _anchors(call: Call, found: Found) -> list[Anchor]:
-    """What is known of the prompt's tokens once its answer came."""
-    anchors: list[Anchor] = []
-    rule, reported = call.rule, call.cached_tokens
-    if found.read is not None:
+def _counted(call: Call, found: Found) -> list[tuple[int, float]]:
+    """Points of which the answer tells how many tokens there are until there, the surest last."""
+    counted: list[tuple[int, float]] = []
+    rule, reported, last = call.rule, call.cached_tokens, call.prompt_points - 1
+    if found.read is not None and reported:
         point, entry = found.read
-        tokens = entry.tokens
-        # What no prompt ended with is only an estimate: what is reported of it is surer.
-        likely = _TOLERANCE if entry.ends_prompt else _HALF
-        if reported and abs(tokens - reported) <= max(rule.granularity_tokens, likely * tokens):
-            tokens = min(max(tokens, reported), reported + rule.granularity_tokens - 1)
-        anchors.append((call.offsets[point], tokens))
+        # Ours is only an estimate: what is reported is surer. A count of the provider's stays near.
+        likely = _TOLERANCE if entry.exact else _HALF
+        if abs(entry.tokens - reported) <= max(rule.granularity_tokens, likely * entry.tokens):
+            counted.append((point, min(max(entry.tokens, reported), reported + rule.granularity_tokens - 1)))
     total: float | None = call.prompt_tokens
     if total is None:
         total = _expectation(call, found)[1]
     at_end = total
     if call.written and reported is not None and call.write_tokens:
-        last = call.written[-1][0]
-        if last == call.prompt_points - 1:
+        if call.written[-1][0] == last:
             at_end = reported + call.write_tokens  # there are tokens after the prompt's last block
         else:
-            anchors.append((call.offsets[last], reported + call.write_tokens))
-    anchors.append((call.total_bytes, at_end))
+            counted.append((call.written[-1][0], reported + call.write_tokens))
+    counted.append((last, at_end))
     if len(call.offsets) > call.prompt_points:
-        anchors.append((call.offsets[-1], total + call.completion_tokens))
-    return ascending(anchors)
+        counted.append((len(call.offsets) - 1, total + call.completion_tokens))
+    return counted
 
 
 def _uses(call: Call, found: Found, tokens: Sequence[float]) -> Sequence[Use]:
@@ -204,7 +214,8 @@ def _uses(call: Call, found: Found, tokens: Sequence[float]) -> Sequence[Use]:
     if rule.kind == "grid":
         ttl, read_points = call.written[0][1], call.read_point + 1
         reads, writes = _use(call, ttl, reads=True), _use(call, ttl, reads=False)
-        return [reads] * read_points + [writes] * (points - read_points)
+        written, answered = call.prompt_points - read_points, points - call.prompt_points
+        return [reads] * read_points + [writes] * written + [_answer_use(call)] * answered
     seen = Use(call.start_ns, NEVER, NEVER, 0, NEVER, call.request_id)
     uses = [seen] * points
     if not (call.cached_tokens == 0 and call.write_tokens == 0):  # else it says that it wrote nothing
@@ -212,13 +223,17 @@ def _uses(call: Call, found: Found, tokens: Sequence[float]) -> Sequence[Use]:
             if tokens[point] >= rule.minimum_tokens:
                 uses[point] = _use(call, ttl, reads=point <= call.read_point)
     if "answer" in rule.writes and points > call.prompt_points:
-        uses[-1] = _use(call, None, reads=False)
+        uses[-1] = _answer_use(call)
     if "common" in rule.writes and found.seen is not None and found.seen[0] > call.read_point:
         uses[found.seen[0]] = _use(call, None, reads=False)
     if found.read is not None:
         point, entry = found.read
         uses[point] = _use(call, None, reads=True, least_ns=entry.ttl_ns)
     return uses
+
+
+def _answer_use(call: Call) -> Use:
+    return replace(_use(call, None, reads=False), available_ns=max(call.end_ns, call.start_ns + 1))
 
 
 def _use(call: Call, ttl: str | None, *, reads: bool, least_ns: int = 0) -> Use:

@@ -31,6 +31,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     from_start: bool = False
     available: Literal["first_byte", "end"] = "end"
     learns: bool = False
+    shared: bool = False
     writes: tuple[Writes, ...] = ()
     breakpoints: int = 0
     look_back_blocks: int | None = None

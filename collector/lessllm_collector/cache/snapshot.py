@@ -15,7 +15,7 @@ from lessllm_collector.cache.predictor import Predictor
 from lessllm_collector.store import beside
 
 INTERVAL_S = 300.0
-_VERSION = 2  # raised when hashes or entries change
+_VERSION = 3  # raised when hashes or entries change
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class _Snapshot(msgspec.Struct, array_like=True):
     version: int
     new: dict[bytes, Entry]
     old: dict[bytes, Entry]
-    ratios: list[tuple[tuple[str, str], float]]
+    ratios: list[tuple[tuple[str, str, bool], float]]
     ages: list[tuple[tuple[str, int, int], tuple[int, int]]]
     scopes: list[Scope]
 

@@ -10,23 +10,28 @@ Anchor = tuple[int, float]  # so many bytes are so many tokens
 
 
 class Ratios:
-    """Tokens a byte of each provider's model: moving averages."""
+    """Tokens a byte of each provider's model: moving averages.
+
+    Of what follows a cached prefix apart: that is what has to be guessed, and it is of another kind, such as
+    questions after tools.
+    """
 
     def __init__(self) -> None:
-        self.known: dict[tuple[str, str], float] = {}
+        self.known: dict[tuple[str, str, bool], float] = {}
 
-    def get(self, provider: str, model: str) -> float:
-        """Before there was any call: the usual one."""
-        return self.known.get((provider, model), FIRST_RATIO)
+    def get(self, provider: str, model: str, *, rest: bool = False) -> float:
+        """Of whole prompts or of the `rest`. Before there was any call: the usual one."""
+        whole = self.known.get((provider, model, False), FIRST_RATIO)
+        return self.known.get((provider, model, True), whole) if rest else whole
 
-    def learn(self, provider: str, model: str, size_bytes: int, tokens: int) -> None:
-        """A prompt of so many bytes had so many tokens."""
-        if size_bytes and tokens:
+    def learn(self, provider: str, model: str, size_bytes: int, tokens: float, *, rest: bool = False) -> None:
+        """So many bytes had so many tokens."""
+        if size_bytes > 0 and tokens > 0:
             if len(self.known) >= _MAX_MODELS:
                 self.known.clear()
             ratio = tokens / size_bytes
-            before = self.known.get((provider, model), ratio)
-            self.known[provider, model] = before + _WEIGHT * (ratio - before)
+            before = self.known.get((provider, model, rest), ratio)
+            self.known[provider, model, rest] = before + _WEIGHT * (ratio - before)
 
 
 def ascending(anchors: Sequence[Anchor]) -> list[Anchor]:

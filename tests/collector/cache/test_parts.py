@@ -131,7 +131,7 @@ def test_what_is_only_seen_is_not_there():
     seen = Use(3, NEVER, NEVER, 0, NEVER, "r")
     index.put(b"k", 1.0, seen)
     assert index.get(b"k").available_ns == NEVER
-    index.put(b"k", 7.0, Use(0, 1, 2, 10, NEVER, "r"))
+    index.put(b"k", 7.0, Use(0, 1, 2, 10, NEVER, "r"), exact=True)
     index.put(b"k", 0.0, seen, ends_prompt=True)
     entry = index.get(b"k")
     assert (entry.available_ns, entry.tokens, entry.ends_prompt) == (1, 7.0, True)
