@@ -295,6 +295,15 @@ def test_unset_own_cache_prices_are_those_of_fresh_tokens():
             {"provider": "azure", "answer": {"service_tier": "priority"}},
             "unknown_terms",
         ),
+        # When flex processing of gpt-5 cost what it does is known from 2026-10-12 on
+        (
+            openai(10, 1),
+            "gpt-5",
+            {"answer": {"service_tier": "flex"}, "at": datetime(2026, 10, 11, tzinfo=UTC)},
+            "unknown_terms",
+        ),
+        # Its reasoning tokens are cheaper than its others
+        (openai(10, 1), "perplexity/sonar-deep-research", {"provider": "openrouter"}, "unknown_model"),
         # Audio tokens cost many times more than text
         (openai(10, 1, audio_tokens=5), "gpt-4o-audio-preview", {}, "unknown_terms"),
         (None, "gpt-5", {}, "no_usage"),

@@ -128,9 +128,10 @@ def _listed(known: _Known, when: datetime, terms: Terms, prompt_tokens: int) -> 
 
 def _unit_prices(price: ModelPrice, prompt_tokens: int, factor: float) -> UnitPrices | None:
     """None if the model's tokens have no price, or its reasoning tokens one of their own."""
+    listed: Mapping[str, Decimal | TieredPrices | None] = vars(price)
 
     def of(name: str) -> float | None:
-        figure: Decimal | TieredPrices | None = getattr(price, name)
+        figure = listed.get(name)
         if isinstance(figure, TieredPrices):  # all of a prompt's tokens are in the tier of its length
             reached = [tier.price for tier in figure.tiers if prompt_tokens > tier.start]
             figure = reached[-1] if reached else figure.base
@@ -140,7 +141,7 @@ def _unit_prices(price: ModelPrice, prompt_tokens: int, factor: float) -> UnitPr
         figure = of(name)
         return None if figure is None else figure * factor
 
-    if not any(figure is not None for figure in vars(price).values()):
+    if not any(figure is not None for figure in listed.values()):
         return _FREE
     fresh = of_tokens("input_mtok")
     if fresh is None or of("output_reasoning_mtok") is not None:
