@@ -103,7 +103,8 @@ def create_app(settings: CollectorSettings, store: Store, entrance: Entrance) ->
     """The collector as an ASGI app. It closes the database and the entrance at its end."""
     switches = Switches.configured(settings.logging)
     prices = Prices(settings.prices)
-    new_predictor = partial(Predictor, Rules(settings.cache.providers), settings.cache.workspaces)
+    cache = settings.cache
+    new_predictor = partial(Predictor, Rules(cache.providers), cache.workspaces, cache.max_prefixes)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -242,6 +242,7 @@ class Cache(Section):
 
     providers: dict[str, Caches] = {}  # by provider: the known one whose rules it follows
     workspaces: dict[str, str] = {}  # by key_fingerprint: a name; keys of one name share their caches
+    max_prefixes: Annotated[int, Field(ge=1000)] = 250_000  # known at a time, about 270 bytes each
 
 
 class Price(Section):
