@@ -86,7 +86,7 @@ def test_openai_cached_prompt():
     assert found["estimated_cost_usd"] == pytest.approx(0.195)
     assert found["cache_savings_usd"] == pytest.approx(0.075)  # 60,000 x (2.50 - 1.25)
     assert (found["cost_basis"], found["price_source"]) == ("reported", "genai-prices")
-    assert found["price_version"] == f"{genai_prices.__version__}+1"
+    assert found["price_version"] == f"{genai_prices.__version__}+2"
 
 
 def test_openai_writes_cost_a_quarter_more_from_5_6_on():
@@ -175,6 +175,21 @@ def test_tiers_of_service_as_the_answer_reports_them():
         found = row(openai(10_000, 1_000, cached=2_000), "gpt-5", answer={"service_tier": tier})
         assert found["estimated_cost_usd"] == pytest.approx(expected)
         assert found["price_terms"] == (f"service_tier={tier}" if tier in ("flex", "priority") else None)
+
+
+def test_gemini_says_its_tier_in_a_header():
+    # https://ai.google.dev/gemini-api/docs/optimization: flex is half the list price; 2.5 Pro as above
+    #   100,000 x 1.25 = 0.125    1,000 x 10 = 0.010
+    answer = {"modelVersion": "gemini-2.5-pro", "usageMetadata": gemini(100_000, 1_000)}
+
+    def price(tier):
+        headers = [("content-type", "application/json"), ("x-gemini-service-tier", tier)]
+        given = {"answer": answer, "api_format": ApiFormat.GEMINI, "response_headers": headers}
+        return cost(None, "gemini-2.5-pro", "gemini", **given)
+
+    assert price("standard") == pytest.approx(0.135)
+    assert price("flex") == pytest.approx(0.0675)
+    assert price("priority") is None  # 75 to 100 % more, by model: no list says how much
 
 
 def test_a_batch_costs_half():
