@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from lessllm_shared.config.sections import Cache
 from lessllm_shared.config.sections import Query as Limits
 
 from lessllm_collector import calls, formats, openapi, stats
@@ -24,6 +25,7 @@ from lessllm_collector.filters import moment, parse_filters
 from lessllm_collector.query import Question, Readers, ask, bounds
 from lessllm_collector.requests import Reanalysis, SettingsChange, key_check, read_json
 from lessllm_collector.store import Store
+from lessllm_collector.suggestions import Analyst, Wanted
 from lessllm_collector.switches import Switches
 from lessllm_collector.watchdog import Watchdog, end_process
 
@@ -40,6 +42,7 @@ def create_api(
     backups: Backups,
     api_key: str | None,
     *,
+    cache: Cache | None = None,
     end_process: Callable[[str], object] = end_process,
 ) -> APIRouter:
     """The paths. `reanalyze` works calls out again and returns how many."""
@@ -60,6 +63,7 @@ def create_api(
     )
     _add_questions(router, users, limits.max_rows)
     _add_reports(router, reports)
+    _add_suggestions(router, Analyst(store, reports, cache or Cache()))
     _add_files(router, Exports(store), backups)
     _add_controls(router, switches, reanalyze)
     return router
@@ -122,6 +126,24 @@ def _add_reports(router: APIRouter, readers: Readers) -> None:
         without a price; how near cache predictions came. Sums of nothing are null."""
         job = partial(stats.usage, until=datetime.now(UTC), days=days, with_prompts=prompts)
         return await answer(job)
+
+
+def _add_suggestions(router: APIRouter, analyst: Analyst) -> None:
+    @router.get(
+        "/suggestions", summary="What to change so that calls cost less", responses=openapi.SUGGESTIONS_ANSWER
+    )
+    async def suggestions(
+        days: Annotated[int, Query(ge=1, le=stats.MAX_DAYS)] = 7,
+        model: Annotated[str | None, Query(description="As the clients ask for it.")] = None,
+        provider: str | None = None,
+        user: str | None = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    ) -> Response:
+        """What prompt caches could have saved, the dearest first, each with its evidence and what to change.
+        The newest calls are looked at, `cut` says whether there are more. An answer is kept for a minute."""
+        wanted = Wanted(days, model, provider, user)
+        found = await analyst.suggest(wanted, datetime.now(UTC), limit)
+        return Response(msgspec.json.encode(found), media_type=formats.JSON)
 
 
 def _add_files(router: APIRouter, exports: Exports, backups: Backups) -> None:

@@ -134,6 +134,7 @@ def create_app(settings: CollectorSettings, store: Store, entrance: Entrance) ->
             work_out_again,
             Backups(store, lambda: app.state.writer),
             key.get_secret_value() if key else None,
+            cache=settings.cache,
         )
     )
     hosts = {*settings.collector.allowed_hosts, settings.collector.host} - _EVERYWHERE

@@ -116,6 +116,49 @@ STATS_ANSWER = example(
         "unpriced": [{"model": "mine", "provider": "local", "reason": "unknown_model", "calls": 3}],
     },
 )
+_SIDE = {
+    "request_id": _CALL["request_id"],
+    "text": "It is 2026-11-25 10:31. You are …",
+    "start": 6,
+    "end": 22,
+}
+SUGGESTIONS_ANSWER = example(
+    "The dearest first. Without a known price `loss_usd` is null and `tokens` tells. `start` and `end`: where"
+    " the two texts differ, in characters.",
+    {
+        "since": "2026-11-18T12:00:00Z",
+        "until": "2026-11-25T12:00:00Z",
+        "calls": 412,
+        "looked_at": 398,
+        "cut": False,
+        "loss_usd": 1.08,
+        "projected_30_days_usd": 4.63,
+        "projection": "if the next 30 days go on like the 7 days looked at",
+        "found": 1,
+        "suggestions": [
+            {
+                "kind": "volatile_early_content",
+                "title": "A date in messages[0].content changes from call to call: …",
+                "provider": "openai",
+                "model": "gpt-4.1",
+                "api_format": "openai-chat",
+                "calls": 90,
+                "tokens": 720_000,
+                "loss_usd": 1.08,
+                "projected_30_days_usd": 4.63,
+                "projection": "if the next 30 days go on like the 7 days looked at",
+                "evidence": {
+                    "request_ids": [_CALL["request_id"]],
+                    "path": "messages[0].content",
+                    "before": _SIDE,
+                    "after": _SIDE,
+                },
+                "change": "Put what changes at the end: …",
+                "snippet": "messages = [ …",
+            }
+        ],
+    },
+)
 EXPORT_ANSWER: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "A Parquet file, streamed. Header x-lessllm-rows: how many calls it holds.",

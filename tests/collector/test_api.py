@@ -256,7 +256,17 @@ async def test_a_full_disk_and_a_database_that_is_not_open_are_told(client_for, 
     assert (await client.get("/backup")).status_code != 503  # nothing is left behind by the refused one
 
 
-PATHS = ("/query", "/calls", "/calls/x", "/stats", "/export", "/backup", "/settings", "/reanalyze")
+PATHS = (
+    "/query",
+    "/calls",
+    "/calls/x",
+    "/stats",
+    "/suggestions",
+    "/export",
+    "/backup",
+    "/settings",
+    "/reanalyze",
+)
 
 
 @pytest.mark.parametrize("path", PATHS)
