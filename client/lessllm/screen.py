@@ -34,6 +34,12 @@ def width() -> int:
     return console.width if console.is_terminal else tables.UNLIMITED
 
 
+def has_colours() -> bool:
+    """What is printed can have them."""
+    console = Console()
+    return console.is_terminal and console.color_system is not None
+
+
 def note(text: str) -> None:
     """On stderr: stdout may be read by a program."""
     sys.stderr.write(f"{text}\n")

@@ -22,6 +22,7 @@ _COMMANDS = {
     "server": "Run the proxy, and record the calls through it.",
     "check": "Try the way to each provider: what fails, and what to do.",
     "stats": "Calls, errors, tokens, cost and times, by model.",
+    "suggestions": "What to change so that calls cost less, in dollars.",
     "calls": "The latest calls, one a line.",
     "show": "One call: its timeline, cost, request and answer.",
     "replay": "Send a recorded call again, and compare the two.",
