@@ -14,7 +14,7 @@ from lessllm_collector.cache.segments import Segment
 
 DIGEST_BYTES = 8
 _STEPS = ((4096, 64), (8192, 128), (16384, 256))  # until there, a sample every so many bytes
-_STEP_BYTES = 512
+_SPARSE_BYTES, _STEP_BYTES = 16384, 512  # from there on
 
 
 @dataclass(slots=True)
@@ -37,25 +37,24 @@ class Chain:
 
     def extend(self, segments: Iterable[Segment], *, sampled: bool) -> None:
         """The prompt goes on with these. Without samples there are only points where segments end."""
-        running, offset = self._hash, self.total_bytes
+        running, offset, offsets = self._hash, self.total_bytes, self.offsets
         following = _following(offset)
         for segment in segments:
             data = memoryview(segment.data)
             end, start = offset + len(data), offset
             while sampled and following < end:
                 running.update(data[offset - start : following - start])
-                self._note(following)
-                offset, following = following, _following(following)
+                offsets.append(following)
+                self.digests.append(running.copy().digest()[:DIGEST_BYTES])
+                offset = following
+                following += _STEP_BYTES if offset >= _SPARSE_BYTES else _following(offset) - offset
             running.update(data[offset - start :])
-            self._note(end)
+            offsets.append(end)
+            self.digests.append(running.copy().digest()[:DIGEST_BYTES])
+            self.ends.append(len(offsets) - 1)
             offset = end
             if following <= end:
                 following = _following(end)
-            self.ends.append(len(self.offsets) - 1)
-
-    def _note(self, offset: int) -> None:
-        self.offsets.append(offset)
-        self.digests.append(self._hash.copy().digest()[:DIGEST_BYTES])
 
 
 def _following(offset: int) -> int:

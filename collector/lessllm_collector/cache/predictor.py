@@ -158,7 +158,8 @@ class Predictor:
 
     def _known_anchors(self, call: Call) -> list[Anchor]:
         """Prefixes of which the provider told the tokens before."""
-        entries = ((call.offsets[at], self.index.get(call.key(at))) for at in range(call.read_point + 1))
+        ends = (point for point, _ in call.segments if point <= call.read_point)
+        entries = ((call.offsets[point], self.index.get(call.key(point))) for point in ends)
         return [(offset, entry.tokens) for offset, entry in entries if entry is not None and entry.exact]
 
 

@@ -1,0 +1,156 @@
+"""What predicting cache hits costs: CPU for a call with a prompt of 100 KB, and memory after a million calls.
+
+An agent's prompt, of each kind of rule; the client's simulator and the reference play no part.
+"""
+
+import argparse
+import json
+import random
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from lessllm_collector.cache import Predictor
+from lessllm_collector.cache.calls import read_call
+from lessllm_collector.cache.index import MAX_ENTRIES
+from lessllm_collector.cache.prompt import read_prompt
+from lessllm_collector.cache.rules import Rules
+from lessllm_collector.interpret import Prices, interpret
+from lessllm_shared.record import ApiFormat, CallRecord, EndReason
+
+_KINDS = (
+    ("openai", "gpt-4.1", ApiFormat.CHAT),
+    ("openai", "gpt-5.6", ApiFormat.CHAT),
+    ("anthropic", "claude-opus-4-8", ApiFormat.MESSAGES),
+    ("deepseek", "deepseek-chat", ApiFormat.CHAT),
+)
+_S = 10**9
+_MILLION = 1_000_000
+_WORDS = (
+    "a",
+    "prompt",
+    "of",
+    "many",
+    "words",
+    "as",
+    "agents",
+    "send",
+    "them",
+    "“quoted”",
+    "\n",
+    "\\d+",
+    "{}",
+)
+
+
+def main() -> None:
+    """Prints the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=_MILLION, help="whose memory is measured")
+    options = parser.parse_args()
+    _say("CPU of a prediction, prompt of 100 KB in 40 messages with 20 tools, µs (lowest of 300 calls)")
+    _say(f"{'rule':<34}{'all':>8}{'reading the prompt':>20}{'hashing':>10}{'the rest':>10}")
+    for provider, model, api_format in _KINDS:
+        _say(_cpu(provider, model, api_format))
+    _memory(options.calls)
+
+
+def _cpu(provider: str, model: str, api_format: ApiFormat) -> str:
+    predictor, rules = Predictor(), Rules()
+    whole, reading, calling = [], [], []
+    for row in _conversation(provider, model, api_format):
+        begin = time.process_time_ns()
+        predictor.score([row])
+        scored = time.process_time_ns()
+        read_prompt(api_format, row["request_body"])
+        read = time.process_time_ns()
+        read_call(row, rules, {})
+        whole.append(scored - begin)
+        reading.append(read - scored)
+        calling.append(time.process_time_ns() - read)
+    # The lowest: what others do on the machine only adds.
+    everything, prompt, call = (min(each) / 1000 for each in (whole, reading, calling))
+    name = f"{provider} {model}"
+    return f"{name:<34}{everything:>8.0f}{prompt:>20.0f}{call - prompt:>10.0f}{everything - call:>10.0f}"
+
+
+def _conversation(provider: str, model: str, api_format: ApiFormat) -> Iterator[dict[str, Any]]:
+    """Calls that each have another last message, as an agent's turns at the end of a long history."""
+    source = random.Random(1)  # noqa: S311 - words
+    tools = [
+        {"name": f"tool{n}", "input_schema": {"type": "object"}, "description": _text(source, 1000)}
+        for n in range(20)
+    ]
+    history = [_text(source, 2000) for _ in range(40)]
+    for turn in range(300):
+        texts = [*history, f"turn {turn}"]
+        blocks = [[{"type": "text", "text": text}] for text in texts]
+        blocks[-1][0]["cache_control"] = {"type": "ephemeral"}  # type: ignore[assignment]
+        messages = [{"role": ("user", "assistant")[n % 2], "content": one} for n, one in enumerate(blocks)]
+        yield _row(provider, model, api_format, {"tools": tools, "messages": messages}, turn)
+
+
+def _memory(calls: int) -> None:
+    """Prompts of 2 KB to 20 KB, most of them new: more entries than there is room for."""
+    predictor, source = Predictor(), random.Random(1)  # noqa: S311 - words
+    before_kb, begin_s, most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time(), 0
+    text = _text(source, 20_000)
+    for number in range(calls):
+        content = f"{number} {text[: source.randrange(2000, 20_000)]}"
+        request = {"messages": [{"role": "user", "content": content}]}
+        predictor.score([_row("openai", "gpt-4.1", ApiFormat.CHAT, request, number)])
+        most = max(most, len(predictor.index))
+    grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) / 1024
+    cpu_s = time.process_time() - begin_s
+    _say(
+        f"\n{calls:,} calls: {most:,} entries at most of {MAX_ENTRIES:,}, process grown by {grown_mb:.0f} MB"
+    )
+    _say(f"{1e6 * cpu_s / calls:.0f} µs a call, making its record included")
+
+
+def _row(
+    provider: str, model: str, api_format: ApiFormat, request: dict[str, Any], number: int
+) -> dict[str, Any]:
+    body = json.dumps({"model": model, **request}).encode()
+    tokens = len(body) // 4
+    cached = 0 if number == 0 else tokens
+    usage = {
+        "prompt_tokens": tokens,
+        "completion_tokens": 5,
+        "prompt_tokens_details": {"cached_tokens": cached},
+    }
+    answer = {"choices": [{"message": {"role": "assistant", "content": "done"}}], "usage": usage}
+    record = CallRecord(
+        request_id=f"r{number}",
+        t0_unix_ns=1_790_000_000 * _S + number * 10 * _S,
+        end_reason=EndReason.COMPLETE,
+        api_format=api_format,
+        upstream_format=api_format,
+        model=model,
+        upstream_model=model,
+        provider=provider,
+        status_code=200,
+        request_body=body,
+        response_body=json.dumps(answer).encode(),
+        end_ns=_S,
+    )
+    return interpret(record, gateway_id="g", sequence=number + 1, prices=_PRICES)
+
+
+def _text(source: random.Random, size: int) -> str:
+    words = " ".join(source.choices(_WORDS, k=size // 3))
+    return words[:size]
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+_PRICES = Prices({})
+
+
+if __name__ == "__main__":
+    main()
