@@ -11,9 +11,13 @@ from pathlib import Path
 
 
 def check_place(target: Path) -> None:
-    """Raises FileExistsError where a device or a folder would be replaced by a file."""
+    """Raises OSError where no file can be, or where it would replace a device or a folder."""
     if target.exists() and not target.is_file():
         raise FileExistsError(errno.EEXIST, "it is there, and is no file", str(target))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target.parent))
+    if not os.access(target.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target.parent))
 
 
 def write(target: Path, pieces: Iterable[bytes], received: Callable[[int], None]) -> None:

@@ -5,20 +5,19 @@ import json
 import secrets
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
-from lessllm import compare_view, export, figures
+from lessllm import compare_view, download, export, figures
 from lessllm.cli import asking
 from lessllm.cli.command import Command, Failed
 from lessllm.connection import Connection
-from lessllm.errors import ServerError
+from lessllm.errors import LessLLMError
 from lessllm.rerun import trials
 from lessllm.rerun.prompts import PromptsError, read_prompts
-from lessllm.rerun.record import RunRecord
+from lessllm.rerun.record import WAIT_S, RunRecord
 from lessllm.rerun.request import Request
 from lessllm.rerun.run import Outcome, Run, Wishes
 from lessllm.rerun.selection import Selection, chosen_ids, requests_of
@@ -112,6 +111,8 @@ def command(
     """
     with asking.calling(url, gateway_url, config_file) as (asked, gateway):
         planned = trials.trials(_requests(asked, request_ids, **source), models, repeat)
+        if parquet is not None:
+            _check_place(parquet)
         _confirm(len(planned), len(models), yes=yes)
         wishes = Wishes(
             f"compare-{secrets.token_hex(4)}", stream, fresh, concurrency or len(models), max_cost_usd
@@ -119,9 +120,7 @@ def command(
         watched = asked.unflushed()
         record = RunRecord(watched, wishes.session)
         outcome = _make(planned, wishes, gateway, record, api_key_env)
-        with suppress(ServerError):  # calls that were dropped, or that no gateway took, may have no record
-            outcome.so_far = record.so_far(outcome.begun, _LAST_WORDS_S)
-        summary = record.by_model(models)
+        summary = _summary(record, outcome, models, wishes.session)
         watched.close()
         if as_json:
             report = compare_view.for_programs(wishes, outcome, summary)
@@ -209,11 +208,43 @@ def _make(
         return asyncio.run(make())
 
 
+def _summary(
+    record: RunRecord, outcome: Outcome, models: Sequence[str], session: str
+) -> list[dict[str, Any]]:
+    """By model, once the records are there."""
+    try:
+        _wait_for_records(record, outcome)
+        return record.by_model(models)
+    except LessLLMError as error:
+        raise Failed(f"{error}; {figures.calls(outcome.ended)} ended, with the session {session}") from None
+
+
+def _wait_for_records(record: RunRecord, outcome: Outcome) -> None:
+    outcome.so_far = record.so_far(outcome.ended)
+    if outcome.so_far.calls < outcome.ended:
+        missing = figures.calls(outcome.ended - outcome.so_far.calls)
+        note(f"no record of {missing} came within {WAIT_S:g} s: they are in no figure")
+    elif outcome.begun > outcome.ended:  # dropped, or taken by no gateway
+        outcome.so_far = record.so_far(outcome.begun, _LAST_WORDS_S)
+
+
+def _check_place(file: Path) -> None:
+    """Before anything is spent."""
+    try:
+        download.check_place(file)
+    except OSError as error:
+        raise _unwritable(file, error) from None
+
+
+def _unwritable(file: Path, error: OSError) -> Failed:
+    return Failed(f"{file}: can't be written: {error.strerror or error}")
+
+
 def _export(asked: Connection, file: Path, session: str) -> None:
     try:
         rows = export.save(asked, file, {"session_id": session}, _no_progress)
     except OSError as error:
-        raise Failed(f"{file}: can't be written: {error.strerror or error}") from None
+        raise _unwritable(file, error) from None
     note(f"{file}: {figures.calls(rows)}, {figures.size(file.stat().st_size)}")
 
 

@@ -6,9 +6,10 @@ that have ended; a gateway or collector that is not there. None of it loses what
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from lessllm.errors import LessLLMError
+from lessllm.errors import LessLLMError, ServerError
 from lessllm.rerun.record import RunRecord, SoFar
 from lessllm.rerun.sending import Sender
 from lessllm.rerun.trials import Trial
@@ -38,7 +39,7 @@ class Outcome:
 
 
 class Run:
-    """One run. `progress` hears of each call that has ended and was recorded."""
+    """One run. `progress` hears of each call that has ended."""
 
     def __init__(
         self,
@@ -81,12 +82,21 @@ class Run:
             await self._look()
 
     async def _look(self) -> None:
-        """At what the calls have cost, the one that has just ended included."""
-        ended = self.outcome.ended
-        async with self._asking:
+        """At what the calls have cost. Only a limit waits for the records of all that have ended."""
+        limit_usd = self._wishes.max_cost_usd
+        if limit_usd is None:
+            if not self._asking.locked():
+                with suppress(LessLLMError):  # the calls go on, and so do their records
+                    await self._count(0)
+        else:
+            await self._count(ended := self.outcome.ended)
             if self.outcome.so_far.calls < ended:
-                self.outcome.so_far = await asyncio.to_thread(self._record.so_far, ended)
-        limit_usd, cost_usd = self._wishes.max_cost_usd, self.outcome.so_far.cost_usd
-        if limit_usd is not None and cost_usd is not None and cost_usd >= limit_usd:
-            self.outcome.stopped = "the calls have cost as much as --max-cost-usd allows"
+                raise ServerError("no records come, so that nobody knows what the calls have cost")
+            if (self.outcome.so_far.cost_usd or 0) >= limit_usd:
+                self.outcome.stopped = "the calls have cost as much as --max-cost-usd allows"
         self._progress(self.outcome)
+
+    async def _count(self, calls: int) -> None:
+        """As many records as that, at least, unless they don't come."""
+        async with self._asking:
+            self.outcome.so_far = await asyncio.to_thread(self._record.so_far, calls)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import statistics
@@ -112,9 +113,8 @@ def test_the_calls_are_exported_with_every_column(run, used, tmp_path):
     assert table.schema == pq.read_schema(tmp_path / "all.parquet")
 
     nowhere = run("compare", recorded, "--models", "gpt-4o", "--parquet", "nowhere/x.parquet")
-    assert nowhere.code == 1
+    assert (nowhere.code, nowhere.out) == (1, "")  # nothing was spent
     assert nowhere.err == "lessllm: nowhere/x.parquet: can't be written: No such file or directory\n"
-    assert "1 call, $" in nowhere.out  # what the calls have shown is not lost
 
 
 def test_prompts_come_from_text_or_json_lines(run, used, tmp_path):
@@ -267,6 +267,19 @@ def test_without_a_gateway_nothing_is_sent(run, used):
     assert result.err == (
         "lessllm: stopped after 0 of 2 calls: no gateway answers at http://127.0.0.1:9: is it running?\n"
     )
+
+
+def test_without_a_collector_it_says_how_the_calls_are_found_later(run, used):
+    elsewhere = ("--url", "http://127.0.0.1:9", "--gateway-url", used.url)
+    result = run("compare", "--prompts", "-", "--models", "gpt-4.1", *elsewhere, stdin="Hi\nHello")
+    assert (result.code, result.out) == (1, "")
+    assert "nothing answers at http://127.0.0.1:9" in result.err
+    session = re.search(r"; 2 calls ended, with the session (compare-\w+)\n", result.err)[1]
+    assert len(run_of(used, session)) == 2
+
+    limited = ("--max-cost-usd", "1", "--concurrency", "1")
+    result = run("compare", "--prompts", "-", "--models", "gpt-4.1", *limited, *elsewhere, stdin="Hi\nHello")
+    assert "; 1 call ended" in result.err  # no more are made than what they cost is known of
 
 
 @pytest.mark.parametrize("columns", [40, 80, 140])
