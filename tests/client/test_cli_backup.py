@@ -109,7 +109,7 @@ def test_the_collectors_key_is_sent(run, stub, tmp_path):
 
 def test_without_a_server_the_database_is_copied_all_the_same(run, database, tmp_path):
     assert run("backup", "copy.duckdb").err.startswith("copy.duckdb: 0 calls, ")
-    assert files(tmp_path) == ["copy.duckdb", "lessllm.duckdb"]
+    assert files(tmp_path) == ["copy.duckdb", "lessllm.duckdb", "lessllm.duckdb.cache"]
     assert not ServerState(database).is_taken()
 
 
