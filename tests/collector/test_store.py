@@ -2,9 +2,11 @@
 
 import math
 import random
+from importlib.resources import files
 
 import duckdb
 import pytest
+from lessllm_collector import migrations
 from lessllm_collector import store as store_module
 from lessllm_collector.migrations import migrate
 from lessllm_collector.schema import COLUMNS, STORED
@@ -99,6 +101,21 @@ def test_migrating_twice_changes_nothing():
     migrate(connection)
     versions = connection.execute("SELECT version FROM main.lessllm_schema").fetchall()
     assert versions == [(number,) for number in range(1, len(versions) + 1)]
+
+
+def test_a_database_of_the_first_version_opens_with_its_calls(path):
+    first = files(migrations).joinpath("0001_calls.sql").read_text("utf-8")
+    with duckdb.connect(path) as database:
+        database.execute("CREATE TABLE main.lessllm_schema AS SELECT 1 AS version")
+        database.execute(first)
+        database.execute(
+            "INSERT INTO internal.calls (request_id, timestamp, gateway_id, sequence, model)"
+            " VALUES ('r', now(), 'g', 1, 'm')"
+        )
+    store = Store(path, Query())
+    found = store.cursor().execute("SELECT model, input_usd_per_mtok, raw_request FROM api_calls").fetchall()
+    assert found == [("m", None, None)]
+    store.close()
 
 
 def test_a_database_of_a_newer_version_is_refused(path):

@@ -53,6 +53,7 @@ def where_to_look(stage: Stage, *, stays: bool, is_kept: bool) -> Iterator[Part]
     if stays:
         yield (
             f"This runs until Ctrl-C. From another terminal:\n"
+            f"  lessllm stats --by user --url {stage.collector_url}\n"
             f"  lessllm calls --url {stage.collector_url}\n"
             f'  lessllm query --url {stage.collector_url} "DESCRIBE api_calls"\n'
             f"  {stage.collector_url}/docs is the collector's HTTP API\n"
