@@ -177,6 +177,43 @@ def test_tiers_of_service_as_the_answer_reports_them():
         assert found["price_terms"] == (f"service_tier={tier}" if tier in ("flex", "priority") else None)
 
 
+def streamed(*events, **fields):
+    """A response of gpt-5, as a stream of the Responses API."""
+    lines = (f"event: {one['type']}\ndata: {json.dumps(one)}\n\n" for one in events)
+    body = "".join(lines).encode()
+    given = {
+        "api_format": ApiFormat.RESPONSES,
+        "upstream_format": ApiFormat.RESPONSES,
+        "upstream_streaming": True,
+        "response_headers": [("content-type", "text/event-stream")],
+        "request_body": b'{"input": "12345678"}',
+        "response_body": body,
+        "response_body_bytes": len(body),
+    }
+    return row(None, "gpt-5", **given, **fields)
+
+
+def test_a_stream_has_the_tier_that_its_end_names():
+    # gpt-5 as above:    1,000 x 2.50 = 0.0025    10 x 20 = 0.0002
+    begun = {"type": "response.created", "response": {"model": "gpt-5", "service_tier": "auto"}}
+    usage = {"input_tokens": 1_000, "output_tokens": 10, "input_tokens_details": {"cached_tokens": 0}}
+    done = {"model": "gpt-5", "service_tier": "priority", "status": "completed", "usage": usage}
+    found = streamed(begun, {"type": "response.completed", "response": done})
+    assert found["estimated_cost_usd"] == pytest.approx(0.0027)
+
+
+def test_a_stream_that_was_cut_off_is_priced_by_its_text_at_the_list_price():
+    # 4 bytes a token; gpt-5 as above:    2 x 1.25    3 x 10
+    begun = {"type": "response.created", "response": {"model": "gpt-5", "service_tier": "auto"}}
+    place = {"item_id": "i", "output_index": 0, "content_index": 0}
+    text = {"type": "response.output_text.delta", **place, "delta": "hello world"}
+    found = streamed(begun, text, end_reason=EndReason.CLIENT_CANCELLED)
+    assert (found["estimated_prompt_tokens"], found["estimated_completion_tokens"]) == (2, 3)
+    assert found["actual_prompt_tokens"] is None
+    assert found["estimated_cost_usd"] == pytest.approx((2 * 1.25 + 3 * 10) / 1e6)
+    assert found["cost_basis"] == "estimated"
+
+
 def test_gemini_says_its_tier_in_a_header():
     # https://ai.google.dev/gemini-api/docs/optimization: flex is half the list price; 2.5 Pro as above
     #   100,000 x 1.25 = 0.125    1,000 x 10 = 0.010

@@ -52,6 +52,8 @@ _FACTS = msgspec.convert(
 )
 VERSION = _FACTS.version
 
+_LONGEST = 40  # characters of a term: others write them
+
 
 def terms_of(record: CallRecord, value: Any, usage: Usage) -> Terms:
     """The terms that are not those of the list price. `value` is the parsed answer."""
@@ -65,7 +67,7 @@ def terms_of(record: CallRecord, value: Any, usage: Usage) -> Terms:
         "inference_geo": text_at(raw, ("inference_geo",)),
     }
     terms = {
-        name: text.lower()
+        name: text.lower()[:_LONGEST]
         for name, text in said.items()
         if text is not None and text.lower() not in _FACTS.standard[name]
     }
