@@ -27,7 +27,7 @@ def read_prompt(api_format: str | None, body: bytes | None) -> Prompt | None:
         return None
     try:
         request = loads(body)
-        return read(request, Builder(body)) if isinstance(request, dict) else None
+        return read(request, Builder()) if isinstance(request, dict) else None
     except (ValueError, RecursionError):  # nested too deeply to be encoded again
         return None
 
@@ -36,7 +36,7 @@ def answer_segments(answer: bytes | str | None) -> tuple[Segment, ...]:
     """A chat answer as the segments that it becomes when the client sends it back. Nothing if it is none."""
     try:
         message = loads(answer)["choices"][0]["message"] if answer else None
-        builder = Builder(b"")
+        builder = Builder()
         if isinstance(message, dict):
             _add_chat(builder, [{**message, "role": "assistant"}])
     except (ValueError, RecursionError, LookupError, TypeError):

@@ -8,13 +8,14 @@ import hashlib
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 from sys import intern
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from lessllm_collector.cache.calls import Call, read_call
 from lessllm_collector.cache.prompt import read_prompt
