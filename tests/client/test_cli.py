@@ -10,7 +10,8 @@ import pytest
 from lessllm import __version__, cli
 
 COMMANDS = (
-    *("demo", "server", "check", "stats", "calls", "show", "replay", "compare", "query", "export"),
+    *("demo", "server", "check", "stats", "suggestions", "calls", "show"),
+    *("replay", "compare", "query", "export"),
     *("backup", "compact", "keys", "reanalyze"),
 )
 
