@@ -56,6 +56,8 @@ def where_to_look(stage: Stage, *, stays: bool, is_kept: bool) -> Iterator[Part]
             f"  lessllm stats --by user --url {stage.collector_url}\n"
             f"  lessllm calls --url {stage.collector_url}\n"
             f'  lessllm query --url {stage.collector_url} "DESCRIBE api_calls"\n'
+            f"  lessllm compare --last 3 --models gpt-4o,claude-haiku-4-5 \\\n"
+            f"    --url {stage.collector_url} --gateway-url {stage.gateway_url}\n"
             f"  {stage.collector_url}/docs is the collector's HTTP API\n"
             f"An OpenAI SDK talks to the simulated provider with\n"
             f"  export OPENAI_BASE_URL={stage.gateway_url}/v1 OPENAI_API_KEY=any"
