@@ -26,6 +26,7 @@ COLUMNS = (
 )
 _TOLERANCE = 0.05  # of the prompt
 _HALF = 0.5
+_REST_ERROR = 3.0  # how much less is known of tokens that follow a prefix than of the prefix's
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,7 @@ class Predictor:
         if prompt_tokens is None:
             recalibrated = None
         else:
-            reads_all = call.read_point == call.prompt_points - 1
-            recalibrated = rule.cacheable(prompt_tokens if reads_all else tokens, prompt_tokens)
+            recalibrated = rule.cacheable(_recalibrated(call, found, expected_tokens), prompt_tokens)
         best = expected if recalibrated is None else recalibrated
         outcome = _outcome(call, best, expected_tokens if prompt_tokens is None else prompt_tokens)
         reason = miss_reason(call, found, prompt_tokens or expected_tokens, self.index, self.scopes)
@@ -169,6 +169,24 @@ def _expectation(call: Call, found: Found) -> tuple[float, float]:
         return 0.0, call.ratio * call.total_bytes
     point, entry = found.read
     return entry.tokens, entry.tokens + call.ratio * (call.total_bytes - call.offsets[point])
+
+
+def _recalibrated(call: Call, found: Found, expected_tokens: float) -> float:
+    """Tokens of the prefix that is read, now that the prompt's are known.
+
+    If they were estimated, as what follows them, a wrong sum is the fault of both: more of the larger part,
+    as errors of parts add up by their squares, and of what follows, of which no total was ever known.
+    """
+    if found.read is None or call.prompt_tokens is None:
+        return 0.0
+    point, entry = found.read
+    if point == call.prompt_points - 1:
+        return call.prompt_tokens
+    if entry.exact:
+        return entry.tokens
+    rest = _REST_ERROR * (expected_tokens - entry.tokens)
+    fault = entry.tokens**2 / (entry.tokens**2 + rest**2)
+    return entry.tokens + fault * (call.prompt_tokens - expected_tokens)
 
 
 def _outcome(call: Call, expected: int, prompt_tokens: float) -> str:

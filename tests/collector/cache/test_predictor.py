@@ -64,6 +64,18 @@ def test_what_is_reported_of_a_prefix_is_surer_than_what_its_bytes_tell():
     assert fourth["estimated_cached_tokens"] == 6000
 
 
+def test_a_prompt_that_is_longer_than_estimated_owes_it_to_its_larger_part(newer):
+    mark = {"prompt_cache_breakpoint": {"mode": "explicit"}}
+    system = {"role": "system", "content": [{"type": "text", "text": text("sys", 3000), **mark}]}
+    ask = lambda said: {"messages": [system, {"role": "user", "content": said}]}  # noqa: E731
+    # Two tokens a word in the system prompt, half of one in the question: together about one each.
+    newer.ask(ask(text("one", 2000)), usage=openai(7000, 0, 7000))
+    row = newer.ask(ask("two"), 60, usage=openai(6020, 6000, 20))
+    assert row["estimated_cached_tokens"] < 4500
+    assert row["recalibrated_cached_tokens"] == pytest.approx(6000, rel=0.01)
+    assert said(row) == ("as_predicted", "diverged")
+
+
 def test_a_prefix_hits_in_steps_of_128_tokens(gpt):
     first = gpt.ask(chat("one"), usage=openai(3010))
     assert said(first) == ("as_predicted", "first_in_scope")
