@@ -58,15 +58,15 @@ _CHOICE = ({"tool_choice": {"type": "auto"}}, {"tool_choice": {"type": "none"}})
 _TEMPERATURE = ({"temperature": 0}, {"temperature": 1})  # separates nothing
 _USERS = ({"user_id": "one"}, {"user_id": "two"})
 
-# Providers by the names of issue and table; each may be used in more than one way.
+# Providers by their names in tables; each may be used in more than one way. The first one gets the trace.
 PLACES: dict[str, tuple[Place, ...]] = {
     "OpenAI to 5.5": (
         Place("openai", "gpt-4.1", _retained, OpenAIPrefix, 1024, 128, _PARALLEL),
         Place("openai", "gpt-5.5", conversation.chat, OpenAIPrefix, 2048, 2048, _EFFORT),
     ),
     "OpenAI from 5.6": (
-        Place("openai", "gpt-5.6", conversation.chat, OpenAIBreakpoints, 1024, 1, _EFFORT),
         Place("openai", "gpt-5.6", _explicit, OpenAIBreakpoints, 1024, 1, _EFFORT),
+        Place("openai", "gpt-5.6", conversation.chat, OpenAIBreakpoints, 1024, 1, _EFFORT),
     ),
     "Anthropic": (
         Place("anthropic", "claude-sonnet-4-5", conversation.messages, Anthropic, 1024, 1, _CHOICE),

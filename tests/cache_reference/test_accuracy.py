@@ -16,10 +16,8 @@ def test_cache_hits_are_predicted(provider):
         for workload, place, calls in cases(provider, CALLS, SEED)
     }
     rows = trace.sample(SEED, TRACE_CALLS)
-    found = generated | {
-        f"like the trace, {place.model}": figures(answered(trace.asks(rows), place), place)
-        for place in PLACES[provider]
-    }
+    place = PLACES[provider][0]
+    found = generated | {"like the trace": figures(answered(trace.asks(rows), place), place)}
     total = sum(found.values(), Figures())
     assert total.calls > 500
     assert total.rates > 0
