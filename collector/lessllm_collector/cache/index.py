@@ -44,17 +44,18 @@ class Entry(msgspec.Struct, array_like=True, gc=False):
     def take(self, use: Use) -> None:
         """Calls become known in any order: times that meet become one, else the later one holds."""
         self.begun_ns = min(self.begun_ns, use.begun_ns)
-        if use.available_ns == NEVER:
+        if use.available_ns == NEVER or use.expires_ns < self.available_ns < NEVER:
             return
-        until_ns = min(self.expires_ns, self.available_ns + use.longest_ns)
-        if self.available_ns == NEVER or use.available_ns >= until_ns:
-            self.available_ns, self.expires_ns, self.writer = use.available_ns, use.expires_ns, use.writer
-        elif use.expires_ns < self.available_ns:
+        is_gone = (
+            use.available_ns >= self.expires_ns or use.available_ns - self.available_ns >= use.longest_ns
+        )
+        if self.available_ns == NEVER or is_gone:
+            self.available_ns, self.expires_ns, self.ttl_ns = use.available_ns, use.expires_ns, use.ttl_ns
+            self.writer = use.writer
             return
-        else:
-            if use.available_ns < self.available_ns:
-                self.available_ns, self.writer = use.available_ns, use.writer
-            self.expires_ns = max(self.expires_ns, use.expires_ns)
+        if use.available_ns < self.available_ns:
+            self.available_ns, self.writer = use.available_ns, use.writer
+        self.expires_ns = max(self.expires_ns, use.expires_ns)
         self.ttl_ns = max(self.ttl_ns, use.ttl_ns)
 
 

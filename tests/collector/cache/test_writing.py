@@ -1,5 +1,7 @@
 """Predictions from record to database, corrected, worked out again, and kept over a restart."""
 
+from datetime import UTC, datetime
+
 import pytest
 from collector.running import PRICES, Running
 from lessllm_collector.cache import Predictor, snapshot
@@ -8,7 +10,7 @@ from lessllm_collector.cache.index import Use
 from lessllm_collector.reanalyze import reanalyze
 from lessllm_shared.record import ApiFormat
 
-from .conversation import Caller, anthropic, messages, text
+from .conversation import T0, Caller, anthropic, messages, text
 
 MARKED = {"type": "text", "text": text("a", 2000), "cache_control": {"type": "ephemeral"}}
 REQUEST = {"messages": messages([MARKED])}
@@ -65,6 +67,17 @@ async def test_predictions_are_worked_out_again_in_order_of_the_calls_beginnings
     assert await running.ask(OUTCOMES) == expected
     assert await reanalyze(running.writer, PRICES, None) == 3
     assert await running.ask(OUTCOMES) == expected
+
+
+async def test_calls_before_those_that_are_worked_out_again_are_known_and_stay_as_they_are(running, opus):
+    running.switches.enable_cache_analysis = False
+    await running.add(
+        opus.record(REQUEST, 0, usage=anthropic(0, 0, 2000), request_id="1"),
+        opus.record(REQUEST, 60, usage=anthropic(0, 2000), request_id="2"),
+    )
+    since = datetime.fromtimestamp(T0 / 1e9 + 30, UTC)
+    assert await reanalyze(running.writer, PRICES, since, Predictor()) == 1
+    assert await running.ask(OUTCOMES) == [("1", None, None), ("2", "as_predicted", 2000)]
 
 
 def test_a_predictor_knows_after_a_restart_what_it_knew(tmp_path, opus):
