@@ -61,6 +61,7 @@ class Calls:
     def __init__(self, provider="openai", model="gpt-4.1", prices=PRICES):
         self.provider, self.model, self.prices = provider, model, prices
         self.rows = []
+        self.workspaces = {}
 
     def add(self, at_s, body, usage, **fields):
         number = len(self.rows)
@@ -70,7 +71,7 @@ class Calls:
         self.rows.append({**row, "rowid": number})
 
     def all(self, until_s=86_400, days=1.0):
-        tracer = Tracer(Rules(), {})
+        tracer = Tracer(Rules(), self.workspaces)
         traces = [trace for row in self.rows if (trace := tracer.trace(row)) is not None]
         return find(compare(traces, T0 + until_s), days)
 
