@@ -16,6 +16,7 @@ configure = _client.configure
 export_logs = _client.export_logs
 flush = _client.flush
 get_proxy_url = _client.get_proxy_url
+get_suggestions = _client.get_suggestions
 get_usage_stats = _client.get_usage_stats
 query = _client.query
 shutdown = _client.shutdown

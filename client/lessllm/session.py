@@ -119,6 +119,10 @@ class Client:
         """Calls, errors, tokens, cost and times of the last `days` days, in total and by model."""
         return self._use().ask().get("/stats", days=days)
 
+    def get_suggestions(self, days: int = 7) -> dict[str, Any]:
+        """What prompt caches could have saved in the last `days` days: docs/suggestions.md."""
+        return self._use().ask().get("/suggestions", days=days)
+
     def flush(self) -> None:
         """Waits until the calls so far can be queried. `query` and the others do it by themselves."""
         self._use().ask().flush()

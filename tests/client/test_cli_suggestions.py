@@ -2,7 +2,13 @@
 
 import json
 
+import httpx
 import pytest
+from lessllm import Client
+from lessllm.simulator import running_simulator
+from lessllm.state import ServerState
+
+from .conftest import on_free_ports
 
 ANSWER = {
     "since": "2026-11-18T12:00:00Z",
@@ -115,3 +121,51 @@ def test_nothing_found_says_why(run, stub, calls, words):
     result = run("suggestions", "--url", stub.url)
     assert result.code == 0
     assert result.out.startswith(words)
+
+
+RULES = "".join(f"Rule {n}: be brief, kind and exact about matter {n}. " for n in range(400))  # 5,000 tokens
+VERSION = {"anthropic-version": "2023-06-01"}
+
+
+@pytest.fixture
+def spent(tmp_path):
+    """A server with calls that could have cost less. Gives its collector's URL."""
+    with running_simulator() as provider_url:
+        database = tmp_path / "calls.duckdb"
+        client = Client()
+        client.configure(on_free_ports(database, provider_url))
+        running = ServerState(database).running()
+        with httpx.Client(base_url=running.url, trust_env=False, timeout=30) as http:
+            for n in range(6):
+                chat = [
+                    {"role": "system", "content": f"It is 2026-11-25 10:0{n}.\n{RULES}"},
+                    {"role": "user", "content": f"Question {n}?"},
+                ]
+                said = {"model": "gpt-4.1", "messages": chat, "max_tokens": 5}
+                assert http.post("/v1/chat/completions", json=said).is_success
+                message = {"system": RULES, "messages": [{"role": "user", "content": f"Question {n}?"}]}
+                said = {"model": "claude-sonnet-5", "max_tokens": 5, **message}
+                assert http.post("/v1/messages", json=said, headers=VERSION).is_success
+        client.flush()
+        yield running.collector_url
+        client.shutdown()
+
+
+def test_calls_through_the_services_get_the_suggestions_that_they_deserve(run, spent):
+    answer = json.loads(run("suggestions", "--json", "--url", spent).out)
+    assert (answer["calls"], answer["looked_at"], answer["cut"]) == (12, 12, False)
+    found = {one["kind"]: one for one in answer["suggestions"]}
+    assert found.keys() == {"volatile_early_content", "missing_cache_control"}
+    tokens = len(RULES) / 4  # as the simulated provider counts
+    # gpt-4.1: five of six calls, $2 per million, r = 0.25.
+    volatile = found["volatile_early_content"]
+    assert volatile["loss_usd"] == pytest.approx(5 * tokens * 2e-6 * 0.75, rel=0.01)
+    assert volatile["evidence"]["before"]["text"] != volatile["evidence"]["after"]["text"]
+    # claude-sonnet-5: $2 per million, r = 0.1, w = 1.25.
+    unmarked = found["missing_cache_control"]
+    assert unmarked["loss_usd"] == pytest.approx(tokens * 2e-6 * (5 * 0.9 - 0.25), rel=0.01)
+    assert "cache_control" in unmarked["snippet"]
+
+    shown = run("suggestions", "--url", spent).out
+    assert "A date in messages[0].content changes from call to call" in shown
+    assert "It is 2026-11-25 10:[0" in shown

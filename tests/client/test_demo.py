@@ -39,9 +39,9 @@ def test_conversations_grow_and_begin_alike():
 
 def test_the_demo_shows_what_was_learnt_and_leaves_nothing(terminal, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    result = terminal("demo", "--calls", "16", columns=100)
+    result = terminal("demo", "--calls", "32", columns=100)
     assert result.code == 0
-    assert "16 calls, 2 of them failed on purpose" in result.out
+    assert "32 calls, 3 of them failed on purpose" in result.out
     for words in (
         "calls sent",
         "claude-sonnet-5",
@@ -51,6 +51,7 @@ def test_the_demo_shows_what_was_learnt_and_leaves_nothing(terminal, tmp_path, m
         "model_not_found",
         "The slowest calls",
         "server wait",
+        "A time in messages[0].content changes from call to call",
         "lessllm demo --keep",
     ):
         assert words in result.out

@@ -4,17 +4,17 @@ Everything is asked of the collector, as a user would ask it.
 """
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
-from lessllm import figures, tables, timeline, usage_table
+from lessllm import figures, suggestion_view, tables, timeline, usage_table
 from lessllm.call_view import short_id
 from lessllm.demo.stage import Stage
 from lessllm.result import QueryResult
-from lessllm.screen import width
+from lessllm.screen import has_colours, width
 from lessllm.session import Client
 
 Part = RenderableType | str
@@ -45,6 +45,7 @@ def findings(client: Client) -> Iterator[Part]:
     yield from _times(client.query(_TIMES))
     yield from _failed(client.query(_FAILED))
     yield from _slowest(client.query(_SLOWEST))
+    yield from _suggestions(client.get_suggestions(days=1))
 
 
 def where_to_look(stage: Stage, *, stays: bool, is_kept: bool) -> Iterator[Part]:
@@ -125,6 +126,12 @@ def _slowest(rows: QueryResult) -> Iterator[Part]:
     for row in rows[:1]:
         yield _heading("The first of them, as `lessllm show` draws it")
         yield timeline.draw(row, width())
+
+
+def _suggestions(answer: Mapping[str, Any]) -> Iterator[Part]:
+    if answer["suggestions"]:
+        yield _heading("What to change, as `lessllm suggestions` tells it")
+        yield from suggestion_view.parts(answer, width(), colours=has_colours())
 
 
 def _heading(text: str) -> Part:

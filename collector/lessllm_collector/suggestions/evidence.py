@@ -9,7 +9,7 @@ from lessllm_collector.suggestions.volatile import common
 
 _SHOWN = 200  # characters
 _BEFORE = 70  # of these, what both texts have in common
-_SAME_AGAIN = 6  # characters: as many equal ones end a difference
+_SAME_AGAIN = 12  # characters: as many equal ones end a difference
 
 
 @dataclass(frozen=True, slots=True)
