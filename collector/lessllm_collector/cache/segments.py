@@ -121,7 +121,7 @@ def kind_of(block: Any, role: str) -> str:
 
 
 def _mark(value: Any) -> Mark | None:
-    if isinstance(value, dict):
+    if isinstance(value, dict) and not value.keys().isdisjoint(_MARKING):
         for name in MARKS:
             if isinstance(mark := value.get(name), dict):
                 return Mark(_ttl(mark))
@@ -139,7 +139,7 @@ def _cleaned(value: Any) -> Any:
     """Without marks, and without media's bytes."""
     if isinstance(value, list):
         return [_cleaned(item) for item in value]
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or value.keys().isdisjoint(_SPECIAL):
         return value
     is_text = value.get("type") == "text"
     return {
@@ -166,6 +166,8 @@ _URLS = frozenset(("url", "image_url", "file_url"))
 _BYTES = frozenset(("data", "file_data"))
 # Where blocks, and what they hold, may be: not what a tool was called with.
 _WITHIN = frozenset(("content", "source", "image_url", "file", "input_audio", "inlineData", "inline_data"))
+_MARKING = frozenset((*MARKS, "content"))
+_SPECIAL = frozenset((*MARKS, *_URLS, *_BYTES, *_WITHIN))  # where there is anything to clean
 _KINDS = {
     "image": "image",
     "image_url": "image",
