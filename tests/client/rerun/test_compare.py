@@ -183,6 +183,7 @@ def test_calls_are_chosen_by_sql_model_and_session_and_never_those_made_again(ru
     assert chosen("--session", "s-1", "--model", "gpt-4.1-mini") == [wanted]
     assert chosen("--where", f"request_id = '{wanted}' -- this one") == [wanted]
     newest = used.call()
+    report(run("compare", "--prompts", "-", "--models", "gpt-4.1", "--json", stdin="Hello"))
     assert chosen("--last", "1") == [newest]  # not the calls of the comparisons before
 
     nothing = run("compare", "--session", "nobody's", "--models", "gpt-4.1")
