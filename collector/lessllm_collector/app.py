@@ -23,7 +23,7 @@ from lessllm_collector.entrance import Entrance
 from lessllm_collector.inbox import Inbox
 from lessllm_collector.interpret import Prices
 from lessllm_collector.ledger import Ledger
-from lessllm_collector.metrics import DATABASE_CACHED_BYTES
+from lessllm_collector.metrics import DUCKDB_BYTES
 from lessllm_collector.quarantine import Quarantine
 from lessllm_collector.reanalyze import reanalyze
 from lessllm_collector.receiver import Receiver
@@ -108,7 +108,8 @@ def create_app(settings: CollectorSettings, store: Store, entrance: Entrance) ->
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        DATABASE_CACHED_BYTES.set_function(store.cached_bytes)
+        DUCKDB_BYTES.labels("cache").set_function(lambda: store.memory_bytes(cache=True))
+        DUCKDB_BYTES.labels("work").set_function(lambda: store.memory_bytes(cache=False))
         with contextlib.closing(store), contextlib.closing(entrance):
             predictor = new_predictor()
             snapshot.load(store.path, predictor)

@@ -60,10 +60,11 @@ RETENTION_RUN = Gauge(
 )
 DATABASE_BYTES = Gauge("lessllm_collector_database_bytes", "Size of the database's file, log apart")
 DATABASE_FREE_BYTES = Gauge("lessllm_collector_database_free_bytes", "Of it, free for new calls")
-DATABASE_CACHED_BYTES = Gauge(
-    "lessllm_collector_database_cached_bytes",
-    "Of it, kept in memory by DuckDB since it was written or read: up to collector.query.memory_limit, and"
-    " given up when something else needs the room",
+DUCKDB_BYTES = Gauge(
+    "lessllm_collector_duckdb_memory_bytes",
+    "What DuckDB holds in memory, up to collector.query.memory_limit: cache (of the database's file, as"
+    " written and read; given up when something else needs the room) and work (commits, queries)",
+    ["kind"],
 )
 INBOX_BYTES = Gauge("lessllm_collector_inbox_bytes", "Records received and not committed yet")
 

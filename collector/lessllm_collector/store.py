@@ -82,11 +82,11 @@ class Store:
         """Of the file, its log apart."""
         return os.fstat(self._file.fileno()).st_size
 
-    def cached_bytes(self) -> float:
-        """Of the file, what DuckDB keeps in memory: what it has written and read, while there is room."""
+    def memory_bytes(self, *, cache: bool) -> float:
+        """What DuckDB holds in memory: of the file, as a cache while there is room; or all else."""
         try:
             with self.cursor() as connection:
-                found = connection.execute(_CACHED).fetchone()
+                found = connection.execute(_MEMORY, [cache]).fetchone()
         except (StoreError, duckdb.Error):
             return math.nan
         return float(found[0]) if found else math.nan
@@ -144,7 +144,7 @@ class Store:
         self._file.close()
 
 
-_CACHED = "SELECT coalesce(sum(memory_usage_bytes), 0) FROM duckdb_memory() WHERE tag = 'BASE_TABLE'"
+_MEMORY = "SELECT sum(memory_usage_bytes) FROM duckdb_memory() WHERE (tag = 'BASE_TABLE') = ?"
 
 
 def _has_failed(database: duckdb.DuckDBPyConnection) -> bool:

@@ -159,4 +159,4 @@ async def test_it_tells_how_it_is_and_what_it_counts(tmp_path):
     assert 'lessllm_calls_total{end_reason="complete",provider="openai"} 1.0' in metrics
     assert 'gen_ai_client_operation_duration_seconds_count{gen_ai_provider_name="openai"} 1.0' in metrics
     assert "lessllm_collector_inbox_bytes 0.0" in metrics
-    assert re.search(r"^lessllm_collector_database_cached_bytes \d", metrics, re.MULTILINE)
+    assert re.search(r"^lessllm_collector_duckdb_memory_bytes{kind=\"cache\"} \d", metrics, re.MULTILINE)

@@ -149,11 +149,11 @@ def test_what_the_database_keeps_of_its_file_in_memory_is_counted(path):
     before.cursor().execute("CREATE TABLE internal.much AS SELECT random() AS x FROM range(1_000_000)")
     before.close()
     store = Store(path, Query())
-    unread = store.cached_bytes()
+    unread = store.memory_bytes(cache=True)
     store.cursor().execute("SELECT sum(x) FROM internal.much").fetchall()
-    assert store.cached_bytes() - unread > 7_000_000  # a million doubles, as they are on the disk
+    assert store.memory_bytes(cache=True) - unread > 7_000_000  # a million doubles, as they are on the disk
     store.close()
-    assert math.isnan(store.cached_bytes())
+    assert math.isnan(store.memory_bytes(cache=True))
 
 
 def fail(store):
