@@ -24,14 +24,19 @@ def stream_target(pause_s: float) -> bytes:
     return b"%b?pause_s=%g" % (CHAT_TARGET, pause_s)
 
 
+def is_stream(target: bytes) -> bool:
+    """Whether it asks for one."""
+    return _wishes(target)[1] > 0
+
+
 def request_body(target: bytes) -> bytes:
     """What is posted to it. All are of one size."""
-    return _STREAM_REQUEST if _wishes(target)[1] else _CHAT_REQUEST
+    return _STREAM_REQUEST if is_stream(target) else _CHAT_REQUEST
 
 
 def answer_bytes(target: bytes) -> int:
     """How long the answer's body is."""
-    return sum(map(len, _EVENTS)) if _wishes(target)[1] else len(_CHAT_BODY)
+    return sum(map(len, _EVENTS)) if is_stream(target) else len(_CHAT_BODY)
 
 
 @lru_cache
