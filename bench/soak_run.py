@@ -29,6 +29,7 @@ SAMPLE_S = 1.0
 MAX_OPEN = 1000  # calls: beyond it the services are too slow for the rate, and the load waits
 FLUSH_S = 300.0
 SETTLE_S, SETTLED_MB = 1.5, 1.0
+MAX_PREFIXES = 20_000  # of prompts, which predictions need: known after the first minutes, not after hours
 KEEPALIVE_S = 1.0  # of the gateway's connections to the upstream: a rest waits for their end
 # glibc keeps what large bodies took for the next ones: up to what all of a moment took. Seen from outside
 # that could be a leak, so here it gives blocks of more than 256 KB back.
@@ -130,6 +131,7 @@ def _document(url: str) -> dict[str, object]:
         "models": {mix.ALIAS: {"provider": "anthropic", "model": mix.ALIAS_MODEL}},
         "pool": {"keepalive_s": KEEPALIVE_S},
         "timeouts": {"connect_s": 60},  # on a busy machine it is the upstream here that is late
+        "cache": {"max_prefixes": MAX_PREFIXES},
     }
 
 
