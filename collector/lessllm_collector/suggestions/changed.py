@@ -47,7 +47,9 @@ def _texts(trace: Trace) -> Counter[int]:
 def history(found: Comparison) -> Loss | None:
     """An earlier message is another one, or gone, though later ones are the same."""
     trace, other = found.trace, found.kin
-    if other is None or (found.begun is not None and found.begun.offset > found.own_offset):
+    if other is None or other.settings != trace.settings:
+        return None
+    if found.begun is not None and found.begun.offset > found.own_offset:
         return None
     theirs = {part.text for part in messages(other, found.own_end)}
     same = [part for part in messages(trace, found.own_end) if part.text in theirs]
@@ -71,7 +73,7 @@ def settings(found: Comparison) -> Loss | None:
     if not names:
         return None
     what = ", ".join(names)
-    return _lost(found, _kept(found, shared), found.own_offset, cause=what, what=what)
+    return _lost(found, _kept(found, shared), _own(found), cause=what, what=what)
 
 
 def keys(found: Comparison) -> Loss | None:
@@ -79,17 +81,22 @@ def keys(found: Comparison) -> Loss | None:
     trace, shared = found.trace, found.keys
     if shared is None or shared.offset <= found.own_offset or shared.other.owner == trace.owner:
         return None
-    tokens = found.lost(_kept(found, shared), found.own_offset)
+    tokens = found.lost(_kept(found, shared), _own(found))
     worth = tokens * (trace.price.write - trace.price.read)
     return Loss(trace, tokens, worth, shared.other)
 
 
+def _own(found: Comparison) -> int:
+    """Place until where it could be read in its own scope."""
+    return 0 if found.own is None else _kept(found, found.own).offset
+
+
 def _kept(found: Comparison, shared: Match[Trace]) -> Match[Trace]:
-    """Only what is written can be read."""
+    """Only what one of them writes can be read."""
     if found.trace.rule.kind == "grid":
         return shared
-    places = [place for place in found.trace.written if place <= shared.offset]
-    return Match(max(places, default=0), shared.other)
+    places = {*found.trace.written, *shared.other.written}
+    return Match(max((place for place in places if place <= shared.offset), default=0), shared.other)
 
 
 def _lost(

@@ -9,6 +9,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 _KEPT_BYTES = 16 * 1024 * 1024
+_BLOCK_BYTES = 64
+_FEW_BLOCKS, _MOST_DIFFERING = 4, 0.1  # of a text's blocks: so many may differ, or this share
 _AROUND = 48  # bytes to each side of a difference, to see what it is
 _SIGNS = b"0123456789abcdefABCDEF"
 _TABLE = bytes.maketrans(_SIGNS, b"0" * len(_SIGNS))
@@ -54,9 +56,16 @@ class Texts:
         self._size_bytes += len(text) - len(before)
         while self._size_bytes > self._most_bytes and len(self._texts) > 1:
             self._size_bytes -= len(self._texts.popitem(last=False)[1])
-        if len(before) != len(text) or before == text:
+        if len(before) != len(text) or before == text or not _is_similar(before, text):
             return None
         return variation(before, text)
+
+
+def _is_similar(before: bytes, after: bytes) -> bool:
+    """Texts of nothing but numbers have equal skeletons, and nothing in common."""
+    places = range(0, len(after), _BLOCK_BYTES)
+    differing = sum(before[at : at + _BLOCK_BYTES] != after[at : at + _BLOCK_BYTES] for at in places)
+    return differing <= max(_FEW_BLOCKS, _MOST_DIFFERING * len(places))
 
 
 def variation(before: bytes, after: bytes) -> Variation | None:

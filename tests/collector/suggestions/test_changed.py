@@ -4,6 +4,8 @@ Texts have 4 bytes a token, the JSON around them included; a line more in front 
 which figures may differ.
 """
 
+import random
+
 import pytest
 
 from .workload import CACHED, Calls, anthropic, chat, claude, openai, text
@@ -73,6 +75,14 @@ def test_a_time_of_day_in_front_of_little_costs_nothing():
     calls = Calls()
     for n in range(10):
         calls.add(n * 60, chat(f"It is 10:{n:02}.\n{text('rules', 500)}", text(f"q{n}", 40)), openai(560))
+    assert calls.findings() == {}
+
+
+def test_numbers_that_have_nothing_in_common_are_no_volatile_text():
+    calls = Calls()
+    for n in range(10):
+        numbers = " ".join(str(random.Random(f"{n} {each}").randint(1000, 9999)) for each in range(4000))
+        calls.add(n * 60, chat("Add these up.", numbers), openai(5050))
     assert calls.findings() == {}
 
 
@@ -195,6 +205,22 @@ def test_a_tool_choice_that_flips_loses_the_messages_only():
     # choice: 4 · 4,000 · 2e-6 · 0.9 = $0.0288.
     assert found["settings_flip"].usd == about(0.0288)
     assert {one.what for one in found["settings_flip"].losses} == {"tool_choice"}
+
+
+def test_a_tool_choice_that_flips_in_a_conversation_is_no_rewritten_history():
+    calls = Calls("anthropic", "claude-sonnet-5")
+    for n, history in histories(8):
+        total = 3000 + 1000 * len(history)
+        body = {**claude(text("rules", 3000), *history), "cache_control": {"type": "ephemeral"}}
+        body["tool_choice"] = {"type": ("auto", "any")[n % 2]}
+        # Each choice finds what was written with it, two calls ago: four messages less.
+        read = total - 4000 if n > 1 else 0
+        calls.add(n * 60, body, anthropic(total, read, total - read))
+    found = calls.findings()
+    # p = $2 per million, r = 0.1. The second call lost the 4,000 tokens of the first, each later one the
+    # 2,000 that the call before added: (4,000 + 6 · 2,000) · 2e-6 · 0.9 = $0.0288.
+    assert found.keys() == {"settings_flip"}
+    assert found["settings_flip"].usd == about(0.0288)
 
 
 def test_settings_of_their_own_for_prompts_of_their_own():
