@@ -1,5 +1,7 @@
 """What is predicted of calls, by each provider's rules (SEMANTICS section 3)."""
 
+import json
+
 import pytest
 from lessllm_collector.cache import Predictor
 from lessllm_collector.cache.rules import Rules
@@ -245,6 +247,34 @@ def test_another_tool_choice_keeps_claudes_system_and_drops_its_messages(opus):
     row = opus.ask({**request, "tool_choice": {"type": "any"}}, 5, usage=anthropic(0, 2000, 2000))
     assert row["cache_outcome"] == "as_predicted"
     assert row["cache_miss_reason"] == "settings_changed: tool_choice"
+
+
+@pytest.mark.parametrize(
+    ("native", "change", "ours"),
+    [
+        (
+            "system_changed",
+            {"system": [{"type": "text", "text": text("t", 2000), **MARK}]},
+            "diverged: system[0]",
+        ),
+        ("tools_changed", {"tools": [{"name": "other"}]}, "diverged: tools[0]"),
+        ("messages_changed", claude(text("b", 2000), marks=[0]), "diverged: messages[0].content[0]"),
+        ("model_changed", {"model": "claude-opus-4-1"}, "settings_changed: model"),
+    ],
+)
+def test_our_reasons_are_those_that_anthropic_gives(opus, native, change, ours):
+    request = {
+        "tools": [{"name": "tool"}],
+        "system": [{"type": "text", "text": text("s", 2000), **MARK}],
+        **claude(text("a", 2000), marks=[0]),
+    }
+    opus.ask(request, usage=anthropic(0, 0, 4000))
+    opus.model = change.get("model", opus.model)
+    read = 2000 if native == "messages_changed" else 0  # the system prompt is marked, too
+    usage = anthropic(0, read, 4000 - read)
+    answer = {"diagnostics": {"cache_miss_reason": {"type": native}}, "usage": usage}
+    row = opus.ask({**request, **change}, 5, response_body=json.dumps(answer).encode())
+    assert (row["actual_cache_miss_reason"], row["cache_miss_reason"]) == (native, ours)
 
 
 def test_a_record_that_comes_late_corrects_those_that_began_meanwhile(opus):
