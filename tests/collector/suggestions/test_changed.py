@@ -71,6 +71,15 @@ def test_a_time_of_day_at_the_end_costs_nothing():
     assert calls.findings() == {}
 
 
+def test_what_was_read_from_cache_all_the_same_is_not_lost():
+    calls = Calls()
+    for n in range(10):
+        system = f"It is 2026-11-25 10:{n:02}:07.\n{text('rules', 8000)}"
+        calls.add(n * 60, chat(system, text(f"q{n}", 40)), openai(8060, 6000 if n else 0))
+    # 9 · (8,000 - 6,000) · 2e-6 · 0.75 = $0.027.
+    assert calls.findings()["volatile_early_content"].usd == pytest.approx(0.027, rel=0.02)
+
+
 def test_a_time_of_day_in_front_of_little_costs_nothing():
     calls = Calls()
     for n in range(10):

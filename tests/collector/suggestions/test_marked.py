@@ -86,6 +86,15 @@ def test_a_prefix_with_a_breakpoint_and_growing_conversations_need_none():
     assert calls.findings() == {}
 
 
+@pytest.mark.parametrize("cached", [0, 2500])
+def test_prompts_whose_end_was_written_and_prefixes_that_are_half_read_need_no_breakpoint(cached):
+    calls = Calls("openai", "gpt-5.6-sol")
+    for n in range(10):
+        question = text(f"q{n}" if cached else "q", 500)
+        calls.add(n * 60, chat(text("rules", 5000), question), openai(5500, cached, 5500 - cached))
+    assert "no_explicit_breakpoint" not in calls.findings()
+
+
 def test_a_prefix_just_too_short_to_be_cached():
     calls = Calls("openai", "gpt-4.1")
     for n in range(50):
@@ -124,17 +133,18 @@ def test_more_blocks_than_are_looked_back_over():
     assert found.keys() == {"too_many_blocks"}
 
 
-def test_few_blocks_between_marks_are_found():
+@pytest.mark.parametrize("is_read", [True, False])
+def test_few_blocks_between_marks_are_found(is_read):
     calls = Calls("anthropic", "claude-sonnet-5")
     turns = [[{"type": "text", "text": text("t0", 4000), **CACHED}]]
     sizes = [4000]
     for n in range(4):
         total = sum(sizes)
-        read = total - sizes[-1] if n else 0
+        read = total - sizes[-1] if n and is_read else 0
         calls.add(n * 60, {"max_tokens": 9, "messages": said(*turns)}, anthropic(total, read, total - read))
         turns[-1] = [{**block} for block in turns[-1]]
         turns[-1][-1].pop("cache_control")
         blocks = [{"type": "text", "text": text(f"b{n} {each}", 100, around=26)} for each in range(10)]
         turns += ["ok", [*blocks[:-1], {**blocks[-1], **CACHED}]]
         sizes.append(1000)
-    assert calls.findings() == {}
+    assert calls.findings() == {}  # what was not read, though it could have been, is the provider's
