@@ -64,8 +64,8 @@ class Segments:
 
     @property
     def size_bytes(self) -> int:
-        """What the files hold."""
-        return sum(segment.size_bytes for segment in self._segments)
+        """What the files hold. From any thread."""
+        return sum(segment.size_bytes for segment in tuple(self._segments))
 
     @property
     def stretches(self) -> list[tuple[int, int]]:

@@ -1,6 +1,8 @@
 """Records on disk: kept in order, within a limit, whole or not at all."""
 
 import errno
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -132,3 +134,22 @@ def test_what_the_database_needs_of_the_disk_is_left_to_it(segments, monkeypatch
         segments.append(2, [b"x" * 101_000])
     segments.append(2, [b"x" * 99_000])
     assert set(read_all(segments)) == {1, 2}
+
+
+def test_the_size_can_be_asked_for_while_files_come_and_go(segments, monkeypatch):
+    monkeypatch.setattr(module, "SEGMENT_BYTES", 1)  # each record is a file of its own
+    leaving, asked = threading.Event(), []
+
+    def ask():
+        while not leaving.is_set():
+            asked.append(segments.size_bytes)
+
+    with ThreadPoolExecutor() as threads:
+        asking = threads.submit(ask)
+        for seq in range(1, 500):
+            segments.append(seq, [b"x"])
+            if seq > 50:
+                segments.forget(seq - 50)
+        leaving.set()
+        asking.result()
+    assert max(asked) > 0
