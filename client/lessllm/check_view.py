@@ -11,7 +11,6 @@ from typing import Any
 
 from rich.console import RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from lessllm import figures, tables
@@ -64,7 +63,8 @@ class _Paragraph:
 
 def parts(reports: Sequence[Report], width: int) -> Iterator[RenderableType]:
     """All of it, in a terminal of some width."""
-    yield from _tables([_row(report, way) for report in reports for way in report["ways"]], width)
+    rows = [_row(report, way) for report in reports for way in report["ways"]]
+    yield from tables.whole_or_parts(_COLUMNS, _NARROW, rows, width)
     for paragraphs_of in (_problems, _remarks):
         about: dict[_Paragraph, dict[str, None]] = defaultdict(dict)  # whom each is about, once
         for report in reports:
@@ -76,20 +76,6 @@ def parts(reports: Sequence[Report], width: int) -> Iterator[RenderableType]:
             yield _indented(paragraph.text)
             if paragraph.remedy:
                 yield _indented(f"What to do: {paragraph.remedy}")
-
-
-def _tables(rows: Sequence[Sequence[str]], width: int) -> Iterator[RenderableType]:
-    """One, or where that is too wide, one for what came of each way and others for details."""
-    whole = tables.of_text(_COLUMNS, rows, width)
-    if isinstance(whole, Table):
-        yield whole
-        return
-    for number, titles in enumerate(_NARROW):
-        if number:
-            yield Text("")
-        shown = [i for i, column in enumerate(_COLUMNS) if column.title in titles]
-        columns = [_COLUMNS[i] for i in shown]
-        yield tables.of_text(columns, [[row[i] for i in shown] for row in rows], width)
 
 
 def failures(reports: Iterable[Report]) -> list[str]:

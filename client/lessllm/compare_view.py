@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from lessllm import figures, tables
@@ -45,7 +44,8 @@ def parts(
     yield Text(f"{figures.calls(outcome.ended)}{of}, {spent(outcome)}", "bold")
     fresh = ", prompts fresh" if wishes.fresh else ""
     yield Text(f"{ORDER}, {wishes.at_once} at a time{fresh}; session {wishes.session}\n", "dim")
-    yield from _tables([row for model in summary for row in _rows(model)], width)
+    rows = [row for model in summary for row in _rows(model)]
+    yield from tables.whole_or_parts(_COLUMNS, _NARROW, rows, width)
     unknown = [line for model in summary for line in _unknown(model)]
     if unknown:
         yield Text("\n" + "\n".join(unknown), "dim")
@@ -90,18 +90,6 @@ def _rows(model: Mapping[str, Any]) -> Iterator[list[str]]:
     if any(figure["n"] > 1 for figure, _ in of_figures):
         spreads = [figures.between(w(f["p10"]), w(f["p90"])) if f["n"] > 1 else "" for f, w in of_figures]
         yield ["  p10 to p90", "", "", *spreads]
-
-
-def _tables(rows: Sequence[Sequence[str]], width: int) -> Iterator[RenderableType]:
-    whole = tables.of_text(_COLUMNS, rows, width)
-    if isinstance(whole, Table):
-        yield whole
-        return
-    for number, titles in enumerate(_NARROW):
-        if number:
-            yield Text("")
-        shown = [i for i, column in enumerate(_COLUMNS) if column.title in titles]
-        yield tables.of_text([_COLUMNS[i] for i in shown], [[row[i] for i in shown] for row in rows], width)
 
 
 def _unknown(model: Mapping[str, Any]) -> Iterator[str]:

@@ -5,7 +5,7 @@ Columns and rows of text enter. If they fit, a table leaves; if they don't, each
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,21 @@ def of_text(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
+
+
+def whole_or_parts(
+    columns: Sequence[Column], parts: Sequence[Collection[str]], rows: Sequence[Sequence[str]], width: int
+) -> Iterator[RenderableType]:
+    """One table, or where that is too wide, one for each part: the titles of its columns."""
+    whole = of_text(columns, rows, width)
+    if isinstance(whole, Table):
+        yield whole
+        return
+    for number, titles in enumerate(parts):
+        if number:
+            yield Text("")
+        shown = [i for i, column in enumerate(columns) if column.title in titles]
+        yield of_text([columns[i] for i in shown], [[row[i] for i in shown] for row in rows], width)
 
 
 def of_most_important(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> RenderableType:

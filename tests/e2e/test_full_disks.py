@@ -240,6 +240,16 @@ def test_with_spool_and_memory_full_the_oldest_records_are_kept_and_the_others_c
     assert metrics(services.collector)['lessllm_collector_delivery_gaps_total{reason="lost"}'] == lost
 
 
+def outlives_its_gateway(services, disk, made):
+    """With room on its disk again, the gateway spools these calls: they arrive though it is killed."""
+    disk.make_room()
+    wait_for(lambda: "records are spooled again" in services.gateway.log.read_text(), "it to go on")
+    wait_for(lambda: metrics(services.gateway)["lessllm_gateway_records_buffer_used_bytes"] == 0, "the disk")
+    services.gateway.kill()
+    services.start("collector", "gateway")
+    wait_for(lambda: recorded(services) == sorted(made), "what the killed gateway left")
+
+
 def test_a_gateway_goes_on_with_its_spool_when_its_disk_has_room_again(small_disk, start):
     disk = small_disk(8)
     services = start(logging={"spool_dir": str(disk.path / "spool")})
@@ -247,12 +257,7 @@ def test_a_gateway_goes_on_with_its_spool_when_its_disk_has_room_again(small_dis
     disk.fill()
     made = calls(services, 5)
     wait_for(lambda: "the spool can't take them" in services.gateway.log.read_text(), "the spool to be full")
-    disk.make_room()
-    wait_for(lambda: "records are spooled again" in services.gateway.log.read_text(), "it to go on")
-    wait_for(lambda: metrics(services.gateway)["lessllm_gateway_records_buffer_used_bytes"] == 0, "the disk")
-    services.gateway.kill()
-    services.start("collector", "gateway")
-    wait_for(lambda: recorded(services) == sorted(made), "what the killed gateway left")
+    outlives_its_gateway(services, disk, made)
 
 
 def test_a_gateway_that_starts_on_a_full_disk_takes_calls_and_spools_when_there_is_room(small_disk, start):
@@ -263,11 +268,7 @@ def test_a_gateway_that_starts_on_a_full_disk_takes_calls_and_spools_when_there_
     disk.fill()
     services.start("gateway")
     made = calls(services, 5)
-    disk.make_room()
-    wait_for(lambda: "records are spooled again" in services.gateway.log.read_text(), "it to go on")
-    services.gateway.kill()
-    services.start("collector", "gateway")
-    wait_for(lambda: recorded(services) == sorted(made), "what the killed gateway left")
+    outlives_its_gateway(services, disk, made)
 
 
 def test_a_gateway_that_is_stopped_with_no_room_for_its_records_says_how_many_are_lost(small_disk, start):
