@@ -142,7 +142,7 @@ class Call:
         self._proxy.recorder.finish(self._record)
 
     def _refuse_web_pages(self) -> None:
-        refusal = self._proxy.rules.judge(self._scope["headers"])
+        refusal = self._proxy.rules.judge(self._scope["headers"], self._scope.get("server"))
         if refusal is not None:
             raise Rejection(403, *refusal)
 

@@ -28,16 +28,19 @@ class Rules:
     """Which requests pass. Pure.
 
     `allowed_hosts` are names or addresses without ports: the host that the service is bound to, and
-    those it is known by, such as `lessllm.company.com`. Loopback names are always allowed, and an
-    address that means all of a machine's is no name to be called by.
+    those it is known by, such as `lessllm.company.com`. Loopback names are always allowed, and so is the
+    address at which a connection arrived, which no DNS stands behind: Prometheus and Kubernetes find
+    replicas by it. An address that means all of a machine's is no name to be called by.
     """
 
     def __init__(self, allowed_hosts: Iterable[str]) -> None:
         self._configured = frozenset(_bracketed(name).encode() for name in allowed_hosts) - _EVERYWHERE
         self._known = self._configured | {name.encode() for name in LOOPBACK_NAMES}
 
-    def judge(self, headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str] | None:
-        """None, or the error's code and message."""
+    def judge(
+        self, headers: Iterable[tuple[bytes, bytes]], server: tuple[str, int | None] | None = None
+    ) -> tuple[str, str] | None:
+        """None, or the error's code and message. `server` is where the connection arrived, as ASGI has it."""
         host = origin = site = None
         for name, value in headers:
             if name == b"host":
@@ -48,7 +51,7 @@ class Rules:
                 origin = value
             elif name == b"sec-fetch-site":
                 site = value
-        if host is None or _without_port(host) not in self._known:
+        if host is None or not (_without_port(host) in self._known or _is_address(host, server)):
             return "unknown_host", _UNKNOWN_HOST
         if site == b"cross-site" or (origin is not None and not self._own(origin, host)):
             return "cross_origin", "pages of other origins may not call this service"
@@ -72,7 +75,7 @@ class BrowserGuard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        refusal = self._rules.judge(scope["headers"])
+        refusal = self._rules.judge(scope["headers"], scope.get("server"))
         if refusal is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -80,6 +83,10 @@ class BrowserGuard:
             await send({"type": "websocket.close", "code": 1008})
         else:
             await _refuse(send, *refusal)
+
+
+def _is_address(host: bytes, server: tuple[str, int | None] | None) -> bool:
+    return server is not None and _without_port(host) == _bracketed(server[0]).encode()
 
 
 def _without_port(authority: bytes) -> bytes:

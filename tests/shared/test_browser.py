@@ -7,6 +7,7 @@ import pytest
 from lessllm_shared.browser import BrowserGuard
 
 ALLOWED = ("0.0.0.0", "lessllm.company.com", "fd00::7")
+REACHED_AT = ("172.18.0.5", 8000)
 
 
 async def _app(_scope: Any, _receive: Any, send: Any) -> None:
@@ -24,7 +25,7 @@ async def ask(kind: str = "http", **headers: str) -> tuple[int, bytes]:
         sent.append(message)
 
     pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": kind, "headers": pairs}
+    scope = {"type": kind, "headers": pairs, "server": REACHED_AT}
     await BrowserGuard(_app, ALLOWED)(scope, receive, send)
     return sent[0].get("status", sent[0].get("code")), sent[-1].get("body", b"")
 
@@ -40,6 +41,7 @@ async def ask(kind: str = "http", **headers: str) -> tuple[int, bytes]:
         "lessllm.company.com",
         "LESSLLM.company.com:80",
         "[fd00::7]:8000",
+        "172.18.0.5:8000",
     ],
 )
 async def test_a_known_host_name_passes_whatever_its_port(host: str) -> None:
@@ -56,6 +58,8 @@ async def test_a_known_host_name_passes_whatever_its_port(host: str) -> None:
         "",
         "[::1].evil.test",
         "[::2]",
+        "172.18.0.6:8000",
+        "172.18.0.5.evil.test:8000",
         "::1",
     ],
 )
@@ -120,3 +124,14 @@ async def test_the_lifespan_passes() -> None:
 
     await BrowserGuard(app, ())({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
     assert seen == ["lifespan"]
+
+
+async def test_the_address_at_which_it_is_reached_is_known_in_ipv6_too() -> None:
+    scope = {"type": "http", "headers": [(b"host", b"[FD00::8]:8000")], "server": ("fd00::8", 8000, 0, 0)}
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await BrowserGuard(_app, ())(scope, None, send)  # type: ignore[arg-type]
+    assert sent[0]["status"] == 200
