@@ -32,9 +32,9 @@ def running_simulator(
             thread.join(_STOP_S)
 
 
-def listener(port: int) -> socket.socket:
-    """A socket on loopback. Raises OSError."""
-    return socket.create_server(("127.0.0.1", port), backlog=2048)
+def listener(port: int, host: str = "127.0.0.1") -> socket.socket:
+    """A listening socket. Raises OSError."""
+    return socket.create_server((host, port), backlog=2048)
 
 
 def url_of(listening: socket.socket) -> str:
