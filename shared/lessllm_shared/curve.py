@@ -28,8 +28,8 @@ class Keys:
 
 def make_keys() -> Curve:
     """Both pairs, new."""
-    collector_public, collector_secret = map(_secret, zmq.curve_keypair())
-    gateway_public, gateway_secret = map(_secret, zmq.curve_keypair())
+    collector_public, collector_secret = _pair()
+    gateway_public, gateway_secret = _pair()
     return Curve(
         collector_public_key=collector_public,
         collector_secret_key=collector_secret,
@@ -71,5 +71,9 @@ def _stays_here(endpoint: str) -> bool:
     return transport == "ipc" or is_loopback(address.rpartition(":")[0].strip("[]"))
 
 
-def _secret(key: bytes) -> SecretStr:
-    return SecretStr(key.decode())
+def _pair() -> tuple[SecretStr, SecretStr]:
+    """Public and secret. Z85 has a dollar sign, which begins a variable where they are to be written."""
+    public, secret = zmq.curve_keypair()
+    if b"$" in public + secret:
+        return _pair()
+    return SecretStr(public.decode()), SecretStr(secret.decode())

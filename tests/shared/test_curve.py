@@ -36,6 +36,10 @@ def test_each_side_gets_its_own_secret_and_the_others_public_key():
     assert not set(curve.values()) & set(made().values())
 
 
+def test_no_key_looks_like_a_variable_where_it_is_written():
+    assert not [key for _ in range(20) for key in made().values() if "$" in key]
+
+
 def test_a_side_needs_no_more_than_its_own_two():
     curve = made()
     gateway = {name: curve[name] for name in ("gateway_secret_key", "collector_public_key")}
