@@ -20,7 +20,6 @@ from lessllm_gateway.egress.dialer import Dialer, Patience, Place
 from lessllm_gateway.egress.exchange import Exchange
 from lessllm_gateway.egress.health import Health
 from lessllm_gateway.egress.hops import Hop, Kind, parse_origin
-from lessllm_gateway.egress.http2 import Http2Transport
 from lessllm_gateway.egress.pool import Limits, Pool
 from lessllm_gateway.egress.transport import Transport
 from lessllm_gateway.metrics import PROXY_UP
@@ -93,11 +92,14 @@ class Outbound:
         http2 = upstream.http2 and place.tls is not None
         transport = self._transports.get((place, http2))
         if transport is None:
-            transport = (
-                Http2Transport(place, self._patience, self._limits) if http2 else Transport(self.pool, place)
-            )
+            transport = self._http2_transport(place) if http2 else Transport(self.pool, place)
             self._transports[place, http2] = transport
         return Way(httpx.URL(origin), transport, hop, None if hop is None else self._health_of(hop))
+
+    def _http2_transport(self, place: Place) -> httpx.AsyncBaseTransport:
+        from lessllm_gateway.egress.http2 import Http2Transport  # noqa: PLC0415 - its libraries take 0.2 s
+
+        return Http2Transport(place, self._patience, self._limits)
 
     def _health_of(self, hop: Hop) -> Health:
         health = self._health.get(hop)
