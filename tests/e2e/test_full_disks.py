@@ -221,8 +221,8 @@ def small_spool(request, small_disk, start, tmp_path):
 def test_with_spool_and_memory_full_the_oldest_records_are_kept_and_the_others_counted_exactly(small_spool):
     services = small_spool
     services.collector.stop()
-    made = calls(services, 10, LARGE)
-    wait_for(lambda: metrics(services.gateway)["lessllm_gateway_spool_bytes"] > 5 * LARGE, "records on disk")
+    made = calls(services, 6, LARGE)  # which may come to the spool together, and fit
+    wait_for(lambda: metrics(services.gateway)["lessllm_gateway_spool_bytes"] > 6 * LARGE, "records on disk")
     while metrics(services.gateway).get(LOST, 0) < 10:
         made += calls(services, 10, LARGE)
     lost = int(metrics(services.gateway)[LOST])
@@ -232,7 +232,7 @@ def test_with_spool_and_memory_full_the_oldest_records_are_kept_and_the_others_c
     after = calls(services, 10, LARGE)
     kept = set(recorded(services))
     assert len(kept & set(made)) == len(made) - lost
-    assert kept.issuperset(made[:10])  # the oldest; of the others, one that is smaller may still find room
+    assert kept.issuperset(made[:6])  # the oldest; of the others, one that is smaller may still find room
     assert kept.issuperset(after)
     gaps = services.rows("SELECT reason, sum(calls)::BIGINT AS calls FROM delivery_gaps GROUP BY 1")
     assert gaps == [{"reason": "lost", "calls": lost}]

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 AUTH = Credentials("alice", "s3cret")
 PATIENCE = Patience(5, 5)
 IMPATIENCE = Patience(0.1, 0.15)
-A_TICK_NS = 2e6  # of uvloop's timers
+A_TICK_NS = 20e6  # a loop that is behind counts from when it woke
 NAME = "api.test"
 TUNNELS = [kind for kind in Kind if kind is not Kind.HTTPS]
 
@@ -160,7 +160,7 @@ async def test_a_name_does_not_resolve(way, code, host, text):
     assert (error.phase, error.code) == (Phase.DNS, late[code] if is_late else code)
     assert error.blames_proxy == (code == "proxy_unreachable") == error.text.startswith("the proxy")
     assert text in error.text
-    assert exchange.dns_ns >= 100e6 - A_TICK_NS if is_late else exchange.dns_ns < 50e6
+    assert (exchange.dns_ns > 50e6) is is_late
     assert exchange.tcp_connect_ns is None
 
 
