@@ -41,7 +41,7 @@ def why_not() -> str | None:
             )
     except FileNotFoundError:
         return "docker is not installed"
-    return ended.stderr.strip() if ended.returncode else None
+    return ended.stderr.partition("\n")[0] if ended.returncode else None
 
 
 class Compose:
