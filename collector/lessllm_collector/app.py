@@ -12,6 +12,7 @@ import duckdb
 import zmq.asyncio
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
+from lessllm_shared import disk
 from lessllm_shared.browser import BrowserGuard
 from lessllm_shared.config import CollectorSettings, sections
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -23,7 +24,7 @@ from lessllm_collector.entrance import Entrance
 from lessllm_collector.inbox import Inbox
 from lessllm_collector.interpret import Prices
 from lessllm_collector.ledger import Ledger
-from lessllm_collector.metrics import DUCKDB_BYTES
+from lessllm_collector.metrics import DISK_BYTES, DUCKDB_BYTES
 from lessllm_collector.quarantine import Quarantine
 from lessllm_collector.reanalyze import reanalyze
 from lessllm_collector.receiver import Receiver
@@ -108,6 +109,7 @@ def create_app(settings: CollectorSettings, store: Store, entrance: Entrance) ->
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        DISK_BYTES.set_function(lambda: disk.look(store.path.parent).size_bytes)
         DUCKDB_BYTES.labels("cache").set_function(lambda: store.memory_bytes(cache=True))
         DUCKDB_BYTES.labels("work").set_function(lambda: store.memory_bytes(cache=False))
         with contextlib.closing(store), contextlib.closing(entrance):

@@ -21,6 +21,8 @@ from lessllm_gateway.memory import Budget
 from lessllm_gateway.metrics import (
     CALLS_WAITING,
     CONNECTIONS,
+    DELIVERY_STALLED_SECONDS,
+    RECORDS_BUFFER_LIMIT_BYTES,
     RECORDS_BUFFER_USED_BYTES,
     RECORDS_PENDING,
     REQUESTS_HELD_BYTES,
@@ -63,7 +65,9 @@ def create_app(settings: GatewaySettings) -> AsgiApp:
     proxy = Proxy(settings, Rules(hosts), router, outbound, recorder, requests)
     _add_own_endpoints(own, proxy, recording.delivery, recording.outbox)
     RECORDS_PENDING.set_function(lambda: recording.outbox.pending)
+    DELIVERY_STALLED_SECONDS.set_function(lambda: recording.delivery.stalled_s)
     RECORDS_BUFFER_USED_BYTES.set_function(lambda: records.used_bytes)
+    RECORDS_BUFFER_LIMIT_BYTES.set(settings.gateway.record_buffer_bytes)
     REQUESTS_HELD_BYTES.set_function(lambda: requests.used_bytes)
     CONNECTIONS.labels("busy").set_function(lambda: outbound.pool.open_count - outbound.pool.idle_count)
     CONNECTIONS.labels("idle").set_function(lambda: outbound.pool.idle_count)

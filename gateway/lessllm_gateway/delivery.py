@@ -48,10 +48,18 @@ class Delivery:
         self._offered = asyncio.Event()
         self._answered = asyncio.Event()
         self._is_to_be_said = NowAndThen()
+        self._moved_s = 0.0  # when our records were last committed, or the first of those that wait came
+
+    @property
+    def stalled_s(self) -> float:
+        """For how long our records have waited without any being committed."""
+        return time.monotonic() - self._moved_s if self._outbox.pending else 0.0
 
     def offer(self, data: bytes, *, is_on_disk: bool = False) -> bool:
         """Take an encoded record over. False: there was no room for it, and it is lost. Never blocks."""
         self._offered.set()
+        if not self._outbox.pending:
+            self._moved_s = time.monotonic()
         return self._outbox.add(data, is_on_disk=is_on_disk)
 
     async def run(self) -> None:
@@ -151,6 +159,7 @@ class Delivery:
 
     def _take(self, answer: wire.ToGateway, stream: Stream) -> None:
         outbox = stream.outbox
+        committed_before = outbox.committed
         match answer:
             case wire.Ack(committed=committed):
                 outbox.acknowledge(committed)
@@ -164,6 +173,8 @@ class Delivery:
                         lost,
                     )
                 self._offered.set()
+        if outbox is self._outbox and outbox.committed > committed_before:
+            self._moved_s = time.monotonic()
         stream.committed(outbox.committed)
         self._answered.set()
 

@@ -1,6 +1,12 @@
-"""What the gateway counts, for Prometheus. Labels come from configured names only."""
+"""What the gateway counts, for Prometheus. Labels come from configured names only.
 
-from prometheus_client import Counter, Gauge, Histogram
+What may be alerted on is 0 from the start, for Prometheus sees no increase to a series' first value.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+
+# One more series for each counter, that nobody asks for.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 CALLS = Counter(
     "lessllm_gateway_calls_total",
@@ -10,9 +16,9 @@ CALLS = Counter(
 OPEN_CALLS = Gauge("lessllm_gateway_open_calls", "Calls under way")
 TRIES = Counter(
     "lessllm_gateway_tries_total",
-    "Tries at an upstream, by provider and error code (none: it answered). A call has more than one when it"
-    " went on to another proxy, was repeated, or fell back to another model",
-    ["provider", "code"],
+    "Tries at an upstream, by provider, route (direct, or the proxy) and error code (none: it answered). A"
+    " call has more than one when it went on to another proxy, was repeated, or fell back to another model",
+    ["provider", "route", "code"],
 )
 PHASE_SECONDS = Histogram(
     "lessllm_gateway_phase_seconds",
@@ -50,13 +56,25 @@ RECORDS_LOST = Counter(
     " came back with a database that lacks them), spool_damaged (they can't be read any more)",
     ["reason"],
 )
+for _reason in ("buffer_full", "not_encodable", "collector_reset", "spool_damaged"):
+    RECORDS_LOST.labels(_reason)
 RECORDS_PENDING = Gauge("lessllm_gateway_records_pending", "Records not yet committed by the collector")
+DELIVERY_STALLED_SECONDS = Gauge(
+    "lessllm_gateway_delivery_stalled_seconds",
+    "For how long records have waited without the collector committing any; 0: none wait",
+)
 RECORDS_BUFFER_USED_BYTES = Gauge(
     "lessllm_gateway_records_buffer_used_bytes",
     "Of gateway.record_buffer_bytes: records not yet committed, and bodies of calls under way",
 )
+RECORDS_BUFFER_LIMIT_BYTES = Gauge(
+    "lessllm_gateway_records_buffer_limit_bytes", "gateway.record_buffer_bytes as configured"
+)
 SPOOL_BYTES = Gauge(
     "lessllm_gateway_spool_bytes", "Records on disk that are not committed yet, of this process"
+)
+SPOOL_LIMIT_BYTES = Gauge(
+    "lessllm_gateway_spool_limit_bytes", "logging.spool_bytes as configured; 0: there is no spool"
 )
 SPOOL_FAILURES = Counter(
     "lessllm_gateway_spool_failures_total",

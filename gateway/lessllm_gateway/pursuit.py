@@ -225,6 +225,6 @@ class Pursuit:
 
 
 def _measure(attempt: Attempt, exchange: Exchange) -> None:
-    TRIES.labels(attempt.provider, attempt.error_code or "none").inc()
+    TRIES.labels(attempt.provider, attempt.route, attempt.error_code or "none").inc()
     for phase, duration_ns in exchange.durations_ns():
         PHASE_SECONDS.labels(attempt.provider, phase).observe(duration_ns / 1e9)

@@ -156,7 +156,9 @@ async def test_it_tells_how_it_is_and_what_it_counts(tmp_path):
         metrics = (await asyncio.to_thread(get, f"{url}/metrics")).decode()
         assert json.loads(await asyncio.to_thread(get, f"{url}/healthz")) == {"status": "ok"}
         assert b"swagger" in await asyncio.to_thread(get, f"{url}/docs")
-    assert 'lessllm_calls_total{end_reason="complete",provider="openai"} 1.0' in metrics
-    assert 'gen_ai_client_operation_duration_seconds_count{gen_ai_provider_name="openai"} 1.0' in metrics
+    labels = 'end_reason="complete",model="none",provider="openai",status="none"'
+    assert f"lessllm_calls_total{{{labels}}} 1.0" in metrics
+    assert 'gen_ai_client_operation_duration_seconds_count{gen_ai_provider_name="openai"' in metrics
+    assert 'lessllm_collector_delivery_gaps_total{reason="lost"} 0.0' in metrics
     assert "lessllm_collector_inbox_bytes 0.0" in metrics
     assert re.search(r"^lessllm_collector_duckdb_memory_bytes{kind=\"cache\"} \d", metrics, re.MULTILINE)

@@ -118,6 +118,25 @@ async def test_draining_gives_up_at_its_deadline(delivering):
     assert not await delivery.drain(0.05)
 
 
+async def test_it_tells_for_how_long_records_wait_and_none_is_committed(delivering):
+    async with router() as (socket, port):
+        delivery = await delivering(port)
+        assert delivery.stalled_s == 0
+        delivery.offer(b"one")
+        identity, _ = await receive(socket)
+        await asyncio.sleep(0.2)
+        delivery.offer(b"two")
+        await receive(socket)
+        stalled_s = delivery.stalled_s
+        assert stalled_s >= 0.2
+        await socket.send_multipart([identity, wire.pack(wire.Ack("g1", 1))])
+        await asyncio.wait_for(delivery.until(lambda: delivery.stalled_s < stalled_s), 10)
+        assert delivery.stalled_s > 0
+        await socket.send_multipart([identity, wire.pack(wire.Ack("g1", 2))])
+        assert await delivery.drain(5)
+        assert delivery.stalled_s == 0
+
+
 async def test_a_collector_with_an_empty_database_is_told_what_is_gone_and_gets_what_comes(delivering):
     async with router() as (socket, port):
         delivery = await delivering(port)

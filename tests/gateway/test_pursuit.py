@@ -289,7 +289,7 @@ async def test_metrics_tell_tries_phases_and_proxies(gateway, upstream, records,
     )
     assert (await ask(client, {**CHAT, "model": "told/m"})).status_code == 200
     await records.one()
-    assert sample("tries_total", provider="told", code="proxy_unreachable") == 1
-    assert sample("tries_total", provider="told", code="none") == 1
+    assert sample("tries_total", provider="told", route=DEAD, code="proxy_unreachable") == 1
+    assert sample("tries_total", provider="told", route="direct", code="none") == 1
     assert sample("phase_seconds_count", provider="told", phase="connect") == before + 2
     assert sample("proxy_up", proxy=DEAD) == 0

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from lessllm_gateway.metrics import SPOOL_BYTES, SPOOL_FAILURES
+from lessllm_gateway.metrics import SPOOL_BYTES, SPOOL_FAILURES, SPOOL_LIMIT_BYTES
 from lessllm_gateway.outbox import Outbox
 from lessllm_gateway.spool.home import Home
 from lessllm_gateway.spool.segments import SpoolFull
@@ -38,6 +38,7 @@ class Keeper:
         self._home: Home | None = None
         self._move_in()
         SPOOL_BYTES.set_function(lambda: self._home.segments.size_bytes if self._home else 0)
+        SPOOL_LIMIT_BYTES.set(limit_bytes)
 
     @property
     def wants_opened(self) -> bool:
