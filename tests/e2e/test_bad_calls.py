@@ -30,7 +30,7 @@ def running(simulator, tmp_path_factory):
                 "away": {"base_url": "http://127.0.0.1:1/v1"},
             },
             "gateway": {"max_request_bytes": LIMIT},
-            "timeouts": {"first_byte_s": 0.5},
+            "timeouts": {"first_byte_s": 1},
         }
         with running_services(tmp_path_factory.mktemp("bad"), document) as services:
             yield services

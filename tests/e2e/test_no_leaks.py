@@ -185,9 +185,11 @@ async def meet(
 
 
 async def ask(port: int, name: str, session: str) -> bytes:
-    """All that comes back."""
+    """All that comes back. Nothing of an answer that did not wait for all of us, and reset the connection."""
     reader, writer = await begin(port, name, session)
-    answer = await reader.read()
+    answer = b""
+    with contextlib.suppress(ConnectionResetError):
+        answer = await reader.read()
     writer.close()
     return answer
 

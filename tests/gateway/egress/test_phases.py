@@ -15,7 +15,7 @@ from lessllm_gateway.egress.dialer import Dialer
 from lessllm_gateway.egress.hops import Hop, Kind, Origin
 from lessllm_gateway.egress.pool import Limits
 
-pytestmark = pytest.mark.usefixtures("nothing_left")
+pytestmark = [pytest.mark.alone, pytest.mark.usefixtures("nothing_left")]
 
 DELAY_S = 0.15
 SLACK_NS = 10_000_000
