@@ -185,6 +185,11 @@ async def test_gateways_are_added_and_leave_while_calls_go_on(stack):
 
 
 def test_everything_stops_in_order_and_in_time(stack):
+    stack.compose("stop", "gateway")
+    answer = httpx.post(
+        f"{stack.url}/v1/chat/completions", json=CHAT, headers=KEY, trust_env=False, timeout=60
+    )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "gateway_unavailable")
     stack.compose("stop")
     codes = stack.compose.exit_codes()
     assert {name: code for name, code in codes.items() if code} == {}
