@@ -1,0 +1,116 @@
+"""A request's body: what sensitive data it holds, and the same body without it.
+
+JSON stays JSON, and every byte that is not part of a finding stays as it is.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from lessllm_shared.sensitive.finding import Finding, find
+from lessllm_shared.sensitive.json_strings import (
+    STRING,
+    Unescaped,
+    is_encoded,
+    is_json,
+    is_object,
+    places,
+    unescaped,
+)
+
+_LONG_BYTES = 1024  # worth to be remembered
+_MAX_REMEMBERED = 20_000  # about 3 MB
+_ROUNDS = 4  # of redacting one string: what is left may look like something anew
+_BETWEEN = b"\x00"  # no finding goes across it
+
+Counts = Mapping[str, int]
+
+
+class Seen:
+    """Long texts that were looked at before, by hash: conversations send all of them again each time."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[int, int], Counts] = {}
+
+    def counts(self, text: bytes) -> Counts:
+        """What it holds."""
+        key = hash(text), len(text)
+        known = self._counts.get(key)
+        if known is None:
+            known = Counter(finding.kind for finding in find(text))
+            if len(self._counts) >= _MAX_REMEMBERED:
+                del self._counts[next(iter(self._counts))]
+            self._counts[key] = known
+        return known
+
+
+def count(body: bytes, seen: Seen) -> dict[str, int] | None:
+    """How many of each kind. None: it is no JSON, so it was not looked at."""
+    if not is_object(body):
+        return None
+    counts: Counter[str] = Counter()
+    short = []
+    for match in STRING.finditer(body):
+        raw = match[1]
+        if len(raw) < _LONG_BYTES:
+            short.append(unescaped(raw))
+        elif not is_encoded(raw):
+            counts.update(seen.counts(unescaped(raw)))
+    counts.update(finding.kind for finding in find(_BETWEEN.join(short)))
+    return dict(counts)
+
+
+@dataclass
+class Redacted:
+    """`body` without what was to be taken out. None: it can't be read, so it can't be told what to take."""
+
+    body: bytes | None
+    counts: dict[str, int] = field(default_factory=dict)  # of all kinds
+    taken: Counter[tuple[str, str]] = field(default_factory=Counter)  # kind and path, of what was
+
+
+def redact(body: bytes, kinds: Collection[str], seen: Seen) -> Redacted:
+    """Findings of these kinds become [kind]."""
+    if not body:
+        return Redacted(body)
+    counts = count(body, seen)
+    if counts is None or not is_json(body):
+        return Redacted(None, counts or {})
+    redacted = Redacted(body, counts)
+    if not counts.keys().isdisjoint(kinds):
+        redacted.body = b"".join(_without(body, kinds, redacted.taken))
+    return redacted
+
+
+def _without(body: bytes, kinds: Collection[str], taken: Counter[tuple[str, str]]) -> Iterator[bytes]:
+    last = 0
+    for path, start, end in places(body):
+        raw = body[start:end]
+        if is_encoded(raw) or not (found := _wanted(unescaped(raw), kinds)):
+            continue
+        taken.update((finding.kind, path) for finding in found)
+        yield body[last:start]
+        for _ in range(_ROUNDS):
+            raw = _replaced(raw, kinds)
+            if not (found := _wanted(unescaped(raw), kinds)):
+                break
+        else:
+            raw = b"[%b]" % found[0].kind.encode()
+        yield raw
+        last = end
+    yield body[last:]
+
+
+def _wanted(text: bytes, kinds: Collection[str]) -> list[Finding]:
+    return [finding for finding in find(text) if finding.kind in kinds]
+
+
+def _replaced(raw: bytes, kinds: Collection[str]) -> bytes:
+    said = Unescaped(raw)
+    parts: list[bytes] = []
+    last = 0
+    for kind, start, end in _wanted(said.text, kinds):
+        raw_start, raw_end = said.raw(start, end)
+        parts += (raw[last:raw_start], b"[%b]" % kind.encode())
+        last = raw_end
+    return b"".join((*parts, raw[last:]))
