@@ -17,7 +17,7 @@ from fastapi.responses import StreamingResponse
 from lessllm_shared.config.sections import Cache
 from lessllm_shared.config.sections import Query as Limits
 
-from lessllm_collector import calls, formats, openapi, stats
+from lessllm_collector import calls, formats, leaks, openapi, stats
 from lessllm_collector.backup import Backups
 from lessllm_collector.errors import Refusal, install_errors
 from lessllm_collector.export import Exports
@@ -126,6 +126,11 @@ def _add_reports(router: APIRouter, readers: Readers) -> None:
         without a price; how near cache predictions came. Sums of nothing are null."""
         job = partial(stats.usage, until=datetime.now(UTC), days=days, with_prompts=prompts)
         return await answer(job)
+
+    @router.get("/sensitive", summary="Sensitive data found in requests", responses=openapi.SENSITIVE_ANSWER)
+    async def sensitive(days: Annotated[int, Query(ge=1, le=stats.MAX_DAYS)] = 7) -> Response:
+        """How many of each kind; then who sent which to which model and provider, the latest first."""
+        return await answer(partial(leaks.report, until=datetime.now(UTC), days=days))
 
 
 def _add_suggestions(router: APIRouter, analyst: Analyst) -> None:

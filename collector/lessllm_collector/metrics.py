@@ -6,11 +6,13 @@ start, for Prometheus sees no increase to a series' first value. This file is lo
 that says what a figure means.
 """
 
+import json
 import time
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from lessllm_shared.sensitive.kinds import KINDS
 from prometheus_client import Counter, Gauge, Histogram, Summary, disable_created_metrics
 
 from lessllm_collector.labels import NONE, Names
@@ -121,6 +123,9 @@ OVERHEAD_SECONDS = Histogram(
     "lessllm_overhead_seconds", "What LessLLM itself added to a call's duration", buckets=_OVERHEAD
 )
 
+SENSITIVE_FINDINGS = Counter(
+    "lessllm_collector_sensitive_findings_total", "Sensitive data found in requests, by kind", ["kind"]
+)
 LAG_SECONDS = Histogram(
     "lessllm_collector_lag_seconds",
     "From the end of a call to its row being committed, by the clocks of gateway and collector",
@@ -173,6 +178,7 @@ for _counter, _reasons in (
     (GAPS, ("lost", GATEWAY_KILLED, "unreadable")),
     (FRAMES_REFUSED, ("malformed", "version")),
     (PEERS_REFUSED, ("unknown_key", "wrong_keys", "broken_off")),
+    (SENSITIVE_FINDINGS, KINDS),
 ):
     for _reason in _reasons:
         _counter.labels(_reason)
@@ -190,6 +196,9 @@ def count(row: Mapping[str, Any]) -> None:
             _series(GAPS, GATEWAY_KILLED).inc()
     if row["estimated_cost_usd"] is None and is_answered:
         _series(UNPRICED, provider, model, row["price_source"] or NONE).inc()
+    if row["sensitive_findings"] not in {None, "{}"}:
+        for kind, number in json.loads(row["sensitive_findings"]).items():
+            _series(SENSITIVE_FINDINGS, kind).inc(number)
     for counter, column in _SUMS:
         if row[column] is not None:
             _series(counter, provider, model).inc(row[column])

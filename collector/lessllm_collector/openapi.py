@@ -116,6 +116,30 @@ STATS_ANSWER = example(
         "unpriced": [{"model": "mine", "provider": "local", "reason": "unknown_model", "calls": 3}],
     },
 )
+_FINDINGS = {"kind": "email", "findings": 3, "calls": 2, "last_call": _CALL["timestamp"]}
+SENSITIVE_ANSWER = example(
+    "`looked_at`: calls whose request was searched. `request_ids`: the latest calls of a row.",
+    {
+        "since": "2026-11-18T12:00:00Z",
+        "until": "2026-11-25T12:00:00Z",
+        "calls": 412,
+        "looked_at": 412,
+        "with_findings": 2,
+        "blocked": 0,
+        "by_kind": [_FINDINGS],
+        "found": [
+            {
+                "user_id": "ann",
+                "client_key": None,
+                "model": "gpt-5",
+                "provider": "openai",
+                "policy": "flag",
+                **_FINDINGS,
+                "request_ids": [_CALL["request_id"]],
+            }
+        ],
+    },
+)
 _SIDE = {
     "request_id": _CALL["request_id"],
     "text": "It is 2026-11-25 10:31. You are …",

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from lessllm_collector import rows
 from lessllm_collector.cache import COLUMNS, Predictor
-from lessllm_collector.interpret import Prices, derive, record_of
+from lessllm_collector.interpret import Prices, Seen, derive, record_of
 from lessllm_collector.schema import STORED, STORED_NAMES
 from lessllm_collector.writer import Writer
 
@@ -36,12 +36,14 @@ async def reanalyze(
     Without a new `predictor` the cache columns stay as they are.
     """
     done = 0
+    seen_texts = Seen()
     async with writer.rowids:
         await writer.checkpoint()
         found = await writer.run(partial(_calls, since=since, predicts=predictor is not None))
         for start in range(0, len(found), STEP_ROWS):
             chosen = found.slice(start, STEP_ROWS)
-            done += await writer.run(partial(_step, chosen=chosen, prices=prices, predictor=predictor))
+            step = partial(_step, chosen=chosen, prices=prices, predictor=predictor, seen_texts=seen_texts)
+            done += await writer.run(step)
     return done
 
 
@@ -57,7 +59,12 @@ def _calls(connection: duckdb.DuckDBPyConnection, *, since: datetime | None, pre
 
 
 def _step(
-    connection: duckdb.DuckDBPyConnection, *, chosen: pa.Table, prices: Prices, predictor: Predictor | None
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    chosen: pa.Table,
+    prices: Prices,
+    predictor: Predictor | None,
+    seen_texts: Seen,
 ) -> int:
     columns = ", ".join(f'calls."{name}"' for name in STORED_NAMES if name != "timestamp")
     rowids = chosen["rowid"].to_pylist()
@@ -70,7 +77,7 @@ def _step(
     ).to_arrow_table()
     connection.unregister("chosen")
     calls = [row for row in table.to_pylist() if _is_whole(row)]
-    found = [{**row, **derive(record_of(row), prices)} for row in calls]
+    found = [{**row, **derive(record_of(row), prices, seen_texts)} for row in calls]
     corrections = predictor.score(found) if predictor is not None else []
     changed = [row for row in found if row["changes"]]
     if changed:

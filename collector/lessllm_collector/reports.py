@@ -87,11 +87,12 @@ def _view(
     figures: Mapping[str, tuple[str, str]],
     where: str = "true",
     more: Mapping[str, tuple[str, str]] | None = None,
+    source: str = "internal.calls",
 ) -> View:
     shown = {**keys, **(more or {}), **figures}
     grouped = ", ".join(sql for sql, _ in keys.values())
     return View(
-        f"SELECT {columns(shown)} FROM internal.calls WHERE {where} GROUP BY {grouped}",  # noqa: S608 - our own names
+        f"SELECT {columns(shown)} FROM {source} WHERE {where} GROUP BY {grouped}",  # noqa: S608 - our own names
         {name: comment for name, (_, comment) in shown.items()},
     )
 
@@ -100,6 +101,22 @@ _DAY = {"day": ('CAST("timestamp" AS DATE)', "Day of the calls, UTC.")}
 _MODEL = {"model": ("model", "Model as the client asked. NULL: none.")}
 _USER = {"user_id": ("user_id", "Who called. NULL: not known.")}
 _PROVIDER = {"provider": ("provider", "Provider that was called. NULL: rejected before.")}
+
+# One row for each kind that was found in a call
+KINDS_FOUND = """
+    SELECT "timestamp", request_id, user_id, client_key, model, provider, sensitive_policy AS policy, kind,
+        CAST(json_extract_string(sensitive_findings, '$.' || kind) AS BIGINT) AS number
+    FROM (
+        SELECT "timestamp", request_id, user_id, client_key, model, provider, sensitive_policy,
+            sensitive_findings, unnest(json_keys(sensitive_findings)) AS kind
+        FROM internal.calls WHERE sensitive_findings <> '{}'
+    )
+"""
+SENSITIVE: Mapping[str, tuple[str, str]] = {
+    "findings": ("sum(number)::BIGINT", "How many of that kind were found in requests."),
+    "calls": ("count(*)", "In how many calls."),
+    "last_call": ('max("timestamp")', "When the last of them came."),
+}
 
 VIEWS: Mapping[str, View] = {
     "cost_by_day": _view(_DAY, SUMS),
@@ -121,4 +138,16 @@ VIEWS: Mapping[str, View] = {
         "end_reason = 'complete'",
     ),
     "cache_prediction": _view(_PROVIDER, PREDICTION, PREDICTED),
+    "sensitive_data": _view(
+        {
+            **_DAY,
+            **_USER,
+            **_MODEL,
+            **_PROVIDER,
+            "policy": ("policy", "sensitive_data.policy for these calls: flag, redact_record or block."),
+            "kind": ("kind", "What was found, such as email; docs/sensitive-data.md has all kinds."),
+        },
+        SENSITIVE,
+        source=f"({KINDS_FOUND})",
+    ),
 }

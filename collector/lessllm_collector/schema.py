@@ -10,7 +10,7 @@ because it is the one place that says what a column means.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-INTERPRETER_VERSION = 5  # raised whenever a derived column's meaning or computation changes
+INTERPRETER_VERSION = 6  # raised whenever a derived column's meaning or computation changes
 
 
 @dataclass(frozen=True)
@@ -336,6 +336,17 @@ COLUMNS: tuple[Column, ...] = (
         "cache_scope",
         "VARCHAR",
         "Hash of what has a cache of its own: provider, key or workspace, model, settings. NULL: not predicted.",
+    ),
+    # sensitive data
+    _seen(
+        "sensitive_policy",
+        "VARCHAR",
+        "sensitive_data.policy for this call: off, flag, redact_record, block. NULL: of an older gateway.",
+    ),
+    Column(
+        "sensitive_findings",
+        "JSON",
+        'Sensitive data found in the request, kind → number, such as {"email": 2}; {}: none. NULL: not looked at (off, no JSON body).',
     ),
     # raw
     Column(

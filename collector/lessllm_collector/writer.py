@@ -27,7 +27,7 @@ from lessllm_collector.bodies import Policy, as_kept
 from lessllm_collector.cache import Correction, Predictor
 from lessllm_collector.faults import reason
 from lessllm_collector.inbox import Batch, Inbox
-from lessllm_collector.interpret import Prices, interpret
+from lessllm_collector.interpret import Prices, Seen, interpret
 from lessllm_collector.rows import Row, Unstorable
 from lessllm_collector.store import Store, StoreError
 from lessllm_collector.switches import Switches
@@ -68,6 +68,7 @@ class Writer:
         self._committed = committed
         self._bodies = bodies
         self._predictor = predictor
+        self._seen_texts = Seen()
         self._corrections: dict[str, Correction] = {}  # of calls that were committed before, by request_id
         self._in_doubt = False  # the database failed, perhaps after a commit
         self._known: dict[str, int] = {}  # what was committed when it was open again
@@ -176,7 +177,13 @@ class Writer:
                 except ValueError as error:
                     bad.append(self._unstorable(batch.gateway_id, sequence, error, data))
                     continue
-                row = interpret(record, gateway_id=batch.gateway_id, sequence=sequence, prices=self._prices)
+                row = interpret(
+                    record,
+                    gateway_id=batch.gateway_id,
+                    sequence=sequence,
+                    prices=self._prices,
+                    seen_texts=self._seen_texts,
+                )
                 good.append((row, data))
         if self._predictor is not None and self._switches.enable_cache_analysis:
             for correction in self._predictor.score([row for row, _ in good]):

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import traceback
+from typing import TYPE_CHECKING
 
 from lessllm_shared.browser import Rules
 from lessllm_shared.config import GatewaySettings
@@ -24,6 +25,7 @@ from lessllm_gateway.memory import Budget, Lease
 from lessllm_gateway.metrics import OPEN_CALLS
 from lessllm_gateway.models import Catalogue
 from lessllm_gateway.outbound import Outbound
+from lessllm_gateway.policies import Policies, Rule
 from lessllm_gateway.pursuit import Asking, Pursuit
 from lessllm_gateway.recorder import Recorder
 from lessllm_gateway.relay import Relay, Send
@@ -31,7 +33,11 @@ from lessllm_gateway.request import Asked, Endpoint, find_endpoint, guess_dialec
 from lessllm_gateway.routing import Router
 from lessllm_gateway.translate.messages_to_chat import token_count
 
+if TYPE_CHECKING:
+    from lessllm_gateway.redaction import Redactor
+
 ESTIMATED: RawHeaders = [(b"x-lessllm-estimated", b"true")]  # no provider was asked for these figures
+LARGE_BYTES = 256 * 1024  # of a request that is looked through beside the loop: 5 ms
 LISTING_S = 5.0  # for a provider's list of models, before ours goes without it
 
 log = logging.getLogger(__name__)
@@ -55,6 +61,8 @@ class Proxy:
         self.catalogue = Catalogue(settings.models)
         self.outbound = outbound
         self.recorder = recorder
+        self.policies = Policies(settings)
+        self._redactor: Redactor | None = None
         self.requests = requests  # what request bodies and answers on hold may take
         self._open: set[Call] = set()
 
@@ -69,6 +77,15 @@ class Proxy:
             OPEN_CALLS.dec()
             self._open.remove(call)
             call.finish()
+
+    @property
+    def redactor(self) -> "Redactor":
+        """Made when a policy first wants it."""
+        if self._redactor is None:
+            from lessllm_gateway.redaction import Redactor  # noqa: PLC0415 - its libraries take 12 MB
+
+            self._redactor = Redactor()
+        return self._redactor
 
     async def settled(self, deadline_s: float) -> None:
         """Wait for the records of calls whose answer has begun: the client may have read it to its end.
@@ -99,6 +116,8 @@ class Call:
         self._relay = Relay(
             self._record, self._clock, send, self._limits.idle_s, proxy.recorder.tape, self._lease
         )
+        self._body = b""
+        self._rule: Rule | None = None  # on sensitive data, once what holds is known
         self._dialect: Dialect = guess_dialect(self._path, self._headers)
 
     async def run(self) -> None:
@@ -109,9 +128,10 @@ class Call:
             endpoint = self._find_endpoint()
             caller = authenticate(self._proxy.settings.auth.keys, self._scope["headers"], self._query)
             self._record.client_key = caller.name
-            body = await self._read_request()
-            asked = read_fields(endpoint, self._header(b"content-type"), body)
+            await self._read_request()
+            asked = read_fields(endpoint, self._header(b"content-type"), self._body)
             recorder.note_request(self._record, asked)
+            await self._put_down_request()
             await self._answer(endpoint, caller, asked)
         except Rejection as rejection:
             await self._refuse(rejection)
@@ -138,6 +158,7 @@ class Call:
         """Hand the record over. Afterwards the call holds no memory."""
         self._record.end_ns = self._clock.now()
         self._relay.finish()
+        self._keep_out_sensitive_data()
         self._lease.close()
         self._proxy.recorder.finish(self._record)
 
@@ -152,9 +173,9 @@ class Call:
         self._record.api_format = endpoint.api_format
         return endpoint
 
-    async def _read_request(self) -> bytes:
+    async def _read_request(self) -> None:
         try:
-            body = await read_body(
+            self._body = await read_body(
                 self._receive,
                 int(self._header(b"content-length") or 0),
                 self._proxy.settings.gateway.max_request_bytes,
@@ -162,12 +183,48 @@ class Call:
                 self._lease,
             )
         except TooLarge as error:
-            self._record.request_body = error.beginning
+            self._body = error.beginning
             self._record.request_body_bytes = error.size_bytes
             raise
-        self._record.request_body = body
         self._record.request_received_ns = self._clock.now()
-        return body
+
+    async def _put_down_request(self) -> None:
+        """Into the record, as the policy on sensitive data says. Raises Rejection for what may not go on."""
+        rule = self._find_rule()
+        if not rule.acts:
+            self._record.request_body = self._body
+            return
+        redactor = self._proxy.redactor
+        if len(self._body) > LARGE_BYTES:
+            redacted = await asyncio.to_thread(redactor.put_down, self._record, self._body, rule)
+        else:
+            redacted = redactor.put_down(self._record, self._body, rule)
+        refusal = redactor.refusal(redacted, rule, is_json="json" in self._header(b"content-type"))
+        if refusal is not None:
+            raise refusal
+
+    def _find_rule(self) -> Rule:
+        self._rule = self._proxy.policies.of(self._record.client_key, self._record.model)
+        self._record.sensitive_policy = self._rule.policy
+        return self._rule
+
+    def _keep_out_sensitive_data(self) -> None:
+        """Of the record, which is whole now."""
+        refused_early = self._rule is None
+        rule = self._rule or self._find_rule()
+        if not rule.acts:
+            if refused_early:
+                self._record.request_body = self._body
+            return
+        redactor = self._proxy.redactor
+        try:
+            if refused_early:
+                redactor.put_down(self._record, self._body, rule)
+            redactor.clean(self._record, rule)
+        except Exception as error:  # noqa: BLE001 - what can't be cleaned is not kept
+            what, kind = "a defect: its bodies are not recorded", type(error).__name__
+            log.error("%s: %s: %s", self._record.request_id, what, kind)  # noqa: TRY400 - not its text
+            redactor.drop(self._record)
 
     async def _answer(self, endpoint: Endpoint, caller: Caller, asked: Asked) -> None:
         """From ourselves, from the provider, or from both."""
@@ -176,7 +233,7 @@ class Call:
         if described is not None:
             await self._answer_ourselves(described)
         elif self._proxy.router.estimates(endpoint, asked):
-            await self._answer_ourselves(token_count(self._record.request_body), ESTIMATED)
+            await self._answer_ourselves(token_count(self._body), ESTIMATED)
         elif catalogue.lists(endpoint):
             self._limits = Timeouts(first_byte_s=LISTING_S, idle_s=LISTING_S, total_s=LISTING_S)
             try:
@@ -199,10 +256,11 @@ class Call:
         asking = Asking(
             self._scope["method"],
             self._scope["headers"],
-            self._headers.get(b"accept-encoding", b""),
+            b"identity" if self._rule and self._rule.acts else self._headers.get(b"accept-encoding", b""),
             self._query,
             asked,
             caller,
+            self._body,
         )
         pursuit = Pursuit(
             asking,

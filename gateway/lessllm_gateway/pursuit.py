@@ -41,6 +41,7 @@ class Asking:
     query: str
     asked: Asked
     caller: Caller
+    body: bytes
 
 
 class Pursuit:
@@ -68,7 +69,7 @@ class Pursuit:
         for target in targets:
             try:
                 if cross is None:
-                    cross = crossing(target, self._asking.asked, self._record.request_body)
+                    cross = crossing(target, self._asking.asked, self._asking.body)
             except Rejection as rejection:
                 if target is targets[0]:
                     raise

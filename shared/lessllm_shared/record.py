@@ -104,6 +104,10 @@ class CallRecord(msgspec.Struct, omit_defaults=True, kw_only=True):
     request_body: bytes = b""  # as the client sent it
     request_body_bytes: int = 0  # its full size; larger than len(request_body) when it was cut
 
+    # sensitive data: what the client's configuration says, and what the gateway found where that made it look
+    sensitive_policy: str | None = None
+    sensitive_findings: dict[str, int] | None = None
+
     # where it went
     provider: str | None = None
     upstream_format: ApiFormat | None = None

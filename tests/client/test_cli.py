@@ -10,7 +10,7 @@ import pytest
 from lessllm import __version__, cli
 
 COMMANDS = (
-    *("demo", "server", "check", "stats", "suggestions", "calls", "show"),
+    *("demo", "server", "check", "stats", "suggestions", "sensitive", "calls", "show"),
     *("replay", "compare", "query", "export"),
     *("backup", "compact", "keys", "reanalyze"),
 )

@@ -261,6 +261,7 @@ PATHS = (
     "/calls",
     "/calls/x",
     "/stats",
+    "/sensitive",
     "/suggestions",
     "/export",
     "/backup",

@@ -7,7 +7,7 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lessllm_collector.interpret import Prices, derive, interpret, record_of
+from lessllm_collector.interpret import Prices, Seen, derive, interpret, record_of
 from lessllm_collector.schema import STORED, STORED_NAMES
 from lessllm_shared.config.sections import Price
 from lessllm_shared.record import ApiFormat, Attempt, CallRecord, EndReason, NetworkMarks
@@ -415,5 +415,5 @@ def test_no_body_makes_it_raise_and_a_row_can_be_derived_again(record):
     assert row["interpreter_error"] is None or "damaged" in row["interpreter_error"]
     assert all(math.isfinite(value) for value in row.values() if isinstance(value, float))
     again = record_of(row)
-    assert derive(again, NO_PRICES) == {name: row[name] for name in DERIVED}
+    assert derive(again, NO_PRICES, Seen()) == {name: row[name] for name in DERIVED}
     assert _row(again) == row

@@ -23,6 +23,7 @@ _COMMANDS = {
     "check": "Try the way to each provider: what fails, and what to do.",
     "stats": "Calls, errors, tokens, cost and times, by model.",
     "suggestions": "What to change so that calls cost less, in dollars.",
+    "sensitive": "Does sensitive data leak: who sent which kinds of it where.",
     "calls": "The latest calls, one a line.",
     "show": "One call: its timeline, cost, request and answer.",
     "replay": "Send a recorded call again, and compare the two.",

@@ -1,14 +1,15 @@
 """Interpreting: a CallRecord in, a row of `api_calls` out, with a value for every stored column.
 
 The seen columns come straight from the record; the derived ones (tokens, times, cost) are worked out, and
-again by `reanalyze`: `derive(record_of(row), prices)`. Bodies are others' input: whatever they hold, the
-seen columns are filled, and `interpreter_error` says where the rest failed, never with what content.
+again by `reanalyze`: `derive(record_of(row), …)`. Bodies are others' input: whatever they hold, the seen
+columns are filled, and `interpreter_error` says where the rest failed, never with what content.
 """
 
 import traceback
 from typing import Any
 
 from lessllm_shared.record import CallRecord
+from lessllm_shared.sensitive.requests import Seen
 from lessllm_shared.tolerant_json import dumps
 
 from lessllm_collector.interpret.answer import (
@@ -23,29 +24,35 @@ from lessllm_collector.interpret.answer import (
 )
 from lessllm_collector.interpret.cost import costs
 from lessllm_collector.interpret.prices import Prices
+from lessllm_collector.interpret.sensitive import findings
 from lessllm_collector.interpret.stored import record_of, seen
 from lessllm_collector.interpret.timing import times
 from lessllm_collector.interpret.usage import Usage, usage_of
 from lessllm_collector.schema import INTERPRETER_VERSION, STORED, STORED_NAMES
 
-__all__ = ["Prices", "derive", "interpret", "record_of", "where"]
+__all__ = ["Prices", "Seen", "derive", "interpret", "record_of", "where"]
 
 _DERIVED = tuple(column.name for column in STORED if column.derived)
 
 
-def interpret(record: CallRecord, *, gateway_id: str, sequence: int, prices: Prices) -> dict[str, Any]:
-    """The row of `record`: a value for each of schema.STORED_NAMES. Never raises on what a body holds."""
-    columns, model = _derived(record, prices)
+def interpret(
+    record: CallRecord, *, gateway_id: str, sequence: int, prices: Prices, seen_texts: Seen | None = None
+) -> dict[str, Any]:
+    """The row of `record`: a value for each of schema.STORED_NAMES. Never raises on what a body holds.
+
+    `seen_texts`: what is known of texts in requests before this one.
+    """
+    columns, model = _derived(record, prices, seen_texts or Seen())
     row = {**seen(record), "gateway_id": gateway_id, "sequence": sequence, "response_model": model, **columns}
     return {name: row[name] for name in STORED_NAMES}
 
 
-def derive(record: CallRecord, prices: Prices) -> dict[str, Any]:
+def derive(record: CallRecord, prices: Prices, seen_texts: Seen) -> dict[str, Any]:
     """The derived columns alone. Never raises on what a body holds."""
-    return _derived(record, prices)[0]
+    return _derived(record, prices, seen_texts)[0]
 
 
-def _derived(record: CallRecord, prices: Prices) -> tuple[dict[str, Any], str | None]:
+def _derived(record: CallRecord, prices: Prices, seen_texts: Seen) -> tuple[dict[str, Any], str | None]:
     blank: dict[str, Any] = {**dict.fromkeys(_DERIVED), "interpreter_version": INTERPRETER_VERSION}
     blank["error_code"], blank["error_message"] = record.error_code, record.error_message
     blank["end_reason"] = record.end_reason.value
@@ -57,6 +64,7 @@ def _derived(record: CallRecord, prices: Prices) -> tuple[dict[str, Any], str | 
             **_token_columns(usage),
             **times(record, answer, usage),
             **costs(record, answer.value, usage, prices),
+            **_sensitive_columns(record, seen_texts),
         }
         return {**blank, **found}, response_model(answer.value)
     except Exception as error:  # noqa: BLE001  # the boundary: a row with a reason is better than none
@@ -78,6 +86,11 @@ def _answer_columns(record: CallRecord, answer: Answer) -> dict[str, Any]:
         "decoded_response": answer.text,
         "interpreter_error": "the answer is damaged: read as far as it goes" if answer.damaged else None,
     }
+
+
+def _sensitive_columns(record: CallRecord, seen_texts: Seen) -> dict[str, Any]:
+    found = findings(record, seen_texts)
+    return {"sensitive_findings": None if found is None else dumps(found)}
 
 
 def _token_columns(usage: Usage) -> dict[str, Any]:

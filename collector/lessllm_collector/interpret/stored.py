@@ -14,6 +14,7 @@ _SAME = (
     *("request_id", "user_id", "client_key", "session_id", "client_ip", "key_fingerprint"),
     *("method", "endpoint", "model", "streaming", "provider", "upstream_model", "upstream_url"),
     *("upstream_streaming", "route", "status_code", "request_body_bytes", "response_body_bytes"),
+    "sensitive_policy",
 )
 _ENUMS = ("api_format", "upstream_format")
 _BLOBS = ("request_body", "upstream_request_body", "response_body", "client_response_body")
@@ -21,7 +22,7 @@ _JSON = ("attempts", "request_headers", "response_headers", "tags")
 _MARKS = (
     *("t0_unix_ns", "request_received_ns", "upstream_start_ns", "upstream_sent_ns", "upstream_headers_ns"),
     *("upstream_end_ns", "end_ns", "read_ns", "read_bytes", "client_blocked_ns", "prior_attempts_ns"),
-    *("network", "usage_requested"),
+    *("network", "usage_requested", "sensitive_findings"),
 )
 _OBSERVED = ("end_reason", "error_code", "error_message")  # by the gateway: those columns are derived
 

@@ -59,6 +59,7 @@ class GatewaySettings(Settings):
     providers: dict[str, s.Provider] = {}
     models: dict[str, s.Model] = {}
     auth: s.Auth = s.Auth()
+    sensitive_data: s.SensitiveData = s.SensitiveData()
     logging: s.Logging = s.Logging()
     collector: s.Collector = s.Collector()
 

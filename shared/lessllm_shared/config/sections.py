@@ -17,7 +17,17 @@ from pydantic import (
     model_validator,
 )
 
-from lessllm_shared.config.values import CurveKey, Duration, HttpUrl, Port, Seconds, Secret, UsdPerMtok
+from lessllm_shared.config.values import (
+    CurveKey,
+    Duration,
+    HttpUrl,
+    Port,
+    Seconds,
+    Secret,
+    SensitiveKinds,
+    SensitivePolicy,
+    UsdPerMtok,
+)
 from lessllm_shared.providers import WireFormat
 
 # fmt: off
@@ -138,6 +148,13 @@ class Provider(Section):
     responses: bool | None = None  # it has OpenAI's Responses API; otherwise that becomes chat completions
 
 
+class SensitiveData(Section):
+    """What is done about secrets and personal data in requests. In `models` and `auth.keys`: instead."""
+
+    policy: SensitivePolicy | None = None  # default: flag; in an override, the one that holds otherwise
+    kinds: SensitiveKinds | None = None  # that are redacted or blocked; default: all
+
+
 class Model(Section):
     """An alias: the name that clients use → a provider's model."""
 
@@ -145,6 +162,7 @@ class Model(Section):
     model: str | None = None  # default: the alias itself
     fallbacks: tuple[str, ...] = ()  # models, by alias or name: tried in order when this one fails
     measure_non_streaming: bool | None = None
+    sensitive_data: SensitiveData | None = None
 
 
 class Key(Section):
@@ -152,6 +170,7 @@ class Key(Section):
 
     name: Annotated[str, Field(min_length=1)]
     key: Secret
+    sensitive_data: SensitiveData | None = None
 
 
 class Auth(Section):

@@ -1,11 +1,16 @@
 """The kinds of values in lessllm.yaml, and how they are written. A mistake is said without the value."""
 
+import difflib
 import re
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
 
+from lessllm_shared.sensitive.kinds import GROUPS, KINDS
+
+SENSITIVE_POLICIES = ("off", "flag", "redact_record", "block")  # the stricter, the later
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
@@ -24,6 +29,32 @@ def _duration(value: object) -> object:
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 Duration = Annotated[timedelta | None, BeforeValidator(_duration)]  # None: forever
+
+
+def _one_of(names: Sequence[str]) -> Callable[[object], object]:
+    def check(value: object) -> object:
+        if value in names:
+            return value
+        close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
+        raise ValueError(f"did you mean {close[0]}?" if close else f"must be one of {', '.join(names)}")
+
+    return check
+
+
+def _not_no(value: object) -> object:
+    """YAML reads an unquoted off as false."""
+    return "off" if value is False else value
+
+
+def _some(values: tuple[str, ...]) -> tuple[str, ...]:
+    if not values:
+        raise ValueError("must name at least one")
+    return values
+
+
+SensitivePolicy = Annotated[str, BeforeValidator(_one_of(SENSITIVE_POLICIES)), BeforeValidator(_not_no)]
+_SensitiveKind = Annotated[str, BeforeValidator(_one_of((*GROUPS, *KINDS)))]
+SensitiveKinds = Annotated[tuple[_SensitiveKind, ...], AfterValidator(_some)]
 
 
 def _curve_key(value: SecretStr) -> SecretStr:

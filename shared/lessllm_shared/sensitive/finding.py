@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from lessllm_shared.sensitive import numbers
-from lessllm_shared.sensitive.kinds import AFTER, STARTS, After
+from lessllm_shared.sensitive.kinds import UNCHECKED
 from lessllm_shared.sensitive.numbers import MAX_CANDIDATES, Found
+from lessllm_shared.sensitive.patterns import AFTER, STARTS, After
 
 
 class Finding(NamedTuple):
@@ -98,7 +99,7 @@ def _tokens(text: bytes) -> Iterator[Found]:
     while at >= 0:
         looked_at += 1
         if looked_at > MAX_CANDIDATES:
-            yield "unchecked", at, len(text)
+            yield UNCHECKED, at, len(text)
             return
         end = marked.find(b" ", at)
         end = len(text) if end < 0 else end
@@ -165,7 +166,7 @@ def _at_signs(text: bytes) -> Iterator[Found]:
     while at >= 0:
         looked_at += 1
         if looked_at > MAX_CANDIDATES:
-            yield "unchecked", at, len(text)
+            yield UNCHECKED, at, len(text)
             return
         before = text[max(0, at - 280) : at]
         user_info = _USER_INFO.search(before) if b"://" in before else None

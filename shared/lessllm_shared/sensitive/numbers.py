@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from lessllm_shared.sensitive import checks
+from lessllm_shared.sensitive.kinds import UNCHECKED
 
 Found = tuple[str, int, int]
 
@@ -108,7 +109,7 @@ def find(text: bytes) -> Iterator[Found]:
     while at >= 0:
         looked_at += 1
         if looked_at > MAX_CANDIDATES:
-            yield "unchecked", at, len(text)
+            yield UNCHECKED, at, len(text)
             return
         run = _RUN.match(marks, at)
         assert run is not None  # noqa: S101 - it begins with digits
@@ -157,7 +158,7 @@ def _with_plus(text: bytes) -> Iterator[Found]:
         if found is not None and not text[max(0, at - 1) : at].strip(b" \t\r\n:(,;\"'=").isalnum():
             looked_at += 1
             if looked_at > MAX_CANDIDATES:
-                yield "unchecked", at, len(text)
+                yield UNCHECKED, at, len(text)
                 return
             end = _phone_end(found[0])
             if end:

@@ -4,8 +4,11 @@ JSON stays JSON, and every byte that is not part of a finding stays as it is.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
 
 from lessllm_shared.sensitive.finding import Finding, find
 from lessllm_shared.sensitive.json_strings import (
@@ -18,10 +21,10 @@ from lessllm_shared.sensitive.json_strings import (
     unescaped,
 )
 
-_LONG_BYTES = 1024  # worth to be remembered
+_LONG_CHARS = 256  # worth to be remembered; base64 is told by that many
 _MAX_REMEMBERED = 20_000  # about 3 MB
 _ROUNDS = 4  # of redacting one string: what is left may look like something anew
-_BETWEEN = b"\x00"  # no finding goes across it
+_BETWEEN = "\x00"  # no finding goes across it
 
 Counts = Mapping[str, int]
 
@@ -34,6 +37,8 @@ class Seen:
 
     def counts(self, text: bytes) -> Counts:
         """What it holds."""
+        if len(text) < _LONG_CHARS:
+            return Counter(finding.kind for finding in find(text))
         key = hash(text), len(text)
         known = self._counts.get(key)
         if known is None:
@@ -48,15 +53,41 @@ def count(body: bytes, seen: Seen) -> dict[str, int] | None:
     """How many of each kind. None: it is no JSON, so it was not looked at."""
     if not is_object(body):
         return None
-    counts: Counter[str] = Counter()
+    try:
+        return _counted(_values(msgspec.json.decode(body)), seen)
+    except (ValueError, RecursionError):  # cut, or with lone surrogates
+        return _counted(_strings(body), seen)
+
+
+def _values(document: Any) -> Iterator[bytes]:
+    """All strings of a document, keys too."""
+    waiting = [document]
     short = []
-    for match in STRING.finditer(body):
-        raw = match[1]
-        if len(raw) < _LONG_BYTES:
-            short.append(unescaped(raw))
-        elif not is_encoded(raw):
-            counts.update(seen.counts(unescaped(raw)))
-    counts.update(finding.kind for finding in find(_BETWEEN.join(short)))
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            if len(value) < _LONG_CHARS:
+                short.append(value)
+            else:
+                yield value.encode()
+        elif isinstance(value, dict):
+            waiting += value
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    yield _BETWEEN.join(short).encode()
+
+
+def _strings(body: bytes) -> Iterator[bytes]:
+    """The same of a document that can't be taken apart, or may say something twice."""
+    return (unescaped(match[1]) for match in STRING.finditer(body))
+
+
+def _counted(texts: Iterable[bytes], seen: Seen) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for text in texts:
+        if not is_encoded(text):
+            counts.update(seen.counts(text))
     return dict(counts)
 
 
@@ -73,9 +104,9 @@ def redact(body: bytes, kinds: Collection[str], seen: Seen) -> Redacted:
     """Findings of these kinds become [kind]."""
     if not body:
         return Redacted(body)
-    counts = count(body, seen)
-    if counts is None or not is_json(body):
-        return Redacted(None, counts or {})
+    if not is_object(body) or not is_json(body):
+        return Redacted(None)
+    counts = _counted(_strings(body), seen)
     redacted = Redacted(body, counts)
     if not counts.keys().isdisjoint(kinds):
         redacted.body = b"".join(_without(body, kinds, redacted.taken))

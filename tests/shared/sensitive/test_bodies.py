@@ -129,7 +129,6 @@ def test_a_body_that_was_cut_is_counted_as_far_as_it_goes():
 
 def test_a_doubled_key_hides_nothing():
     body = b'{"content": "zhang@qq.com", "content": "hello"}'
-    assert count(body, Seen()) == {"email": 1}
     assert b"zhang" not in redact(body, KINDS, Seen()).body
 
 
