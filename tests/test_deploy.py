@@ -68,6 +68,19 @@ def test_the_configuration_loads_in_each_service_with_what_its_container_has(nam
     load(CollectorSettings, configurations()[name], {})
 
 
+def test_what_kubectl_applies_is_there_and_its_images_are_those_of_the_containers():
+    folder = ROOT / "deploy/kubernetes"
+    applied = yaml.safe_load((folder / "kustomization.yaml").read_text("utf-8"))
+    assert set(applied["resources"]) == {
+        file.name for file in folder.glob("*.yaml") if file.stem not in ("kustomization", "secrets.example")
+    }
+    workloads = [
+        m["spec"]["template"]["spec"] for m in manifests() if m["kind"] in ("Deployment", "StatefulSet")
+    ]
+    images = {container["image"] for workload in workloads for container in workload["containers"]}
+    assert {image["name"] for image in applied["images"]} == images
+
+
 def test_secrets_that_containers_want_are_shown_in_the_example():
     secrets = {m["metadata"]["name"]: set(m["stringData"]) for m in manifests() if m["kind"] == "Secret"}
     wanted = set()
