@@ -126,6 +126,11 @@ class Clients:
                 call.error = f"{response.status_code}: {text[-200:]}"
 
 
+def test_clients_do_not_see_metrics(stack: Stack) -> None:
+    for path in ("/metrics", "//metrics", "/%6detrics"):
+        assert httpx.get(stack.url + path, trust_env=False).status_code == 404
+
+
 async def test_calls_are_spread_over_three_gateways_and_each_is_one_row(stack):
     stack.compose.up(gateways=3)
     clients = Clients(stack.url, "spread")
