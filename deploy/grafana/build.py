@@ -85,9 +85,11 @@ def _panel(panel: Json) -> Json:
         defaults["custom"] = {
             "axisSoftMin": 0,
             "fillOpacity": 20 if show.get("stacked") else 0,
-            "stacking": {"mode": "normal" if show.get("stacked") else "none"},
+            "stacking": {"mode": "normal" if show.get("stacked") else "none", "group": "A"},
             "showPoints": "never",
         }
+    elif is_now:
+        defaults["min"] = 0
     return {
         "title": panel["title"],
         "description": panel["description"],
@@ -118,7 +120,7 @@ def _variable(name: str) -> Json:
         "label": name.capitalize(),
         "type": "query",
         "datasource": DATASOURCE,
-        "query": {"query": VARIABLES[name], "refId": name},
+        "query": {"qryType": 1, "query": VARIABLES[name], "refId": name},  # 1: values of a label
         "refresh": 2,  # when the time range changes
         "sort": 1,
         "multi": True,
