@@ -162,6 +162,12 @@ def _heading(text: str) -> RenderableType:
     return Text(f"\n{text}\n", style="bold")
 
 
+def _sensitive(call: Call) -> str:
+    found = call.get("sensitive_findings") or {}
+    kinds = json.loads(found) if isinstance(found, str) else found
+    return ", ".join(f"{number} {kind}" for kind, number in kinds.items())
+
+
 _FACTS = {
     "model": _model,
     "provider": _provider,
@@ -173,4 +179,5 @@ _FACTS = {
     "cost": _cost,
     "cache": _cache,
     "speed": _speed,
+    "sensitive": _sensitive,
 }

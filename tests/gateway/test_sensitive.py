@@ -1,6 +1,7 @@
 """Sensitive data through the gateway: counted by others, kept out of records, or not let out at all."""
 
 import asyncio
+import gzip
 import json
 
 import pytest
@@ -215,3 +216,31 @@ def test_mistakes_in_the_configuration_name_the_right_word(section, problem):
     with pytest.raises(ConfigError) as error:
         load(GatewaySettings, {"sensitive_data": section}, {})
     assert str(error.value) == problem
+
+
+async def test_what_is_noted_of_a_call_before_it_goes_upstream_is_clean_too(
+    gateway, upstream, records, answer
+):
+    upstream.answer = answer(completion("ok"))
+    opened = []
+    records.wants_opened = True
+    records.opened = lambda request_id, data: opened.append((request_id, data))
+    client = await gateway(sensitive_data={"policy": "redact_record"})
+    await client.post("/v1/chat/completions", json=chat(MAIL), headers=KEY)
+    ((request_id, data),) = opened
+    assert request_id == (await records.one()).request_id
+    assert b"[email]" in data and MAIL.encode() not in data
+
+
+async def test_an_answer_that_comes_compressed_all_the_same_is_not_recorded(
+    gateway, upstream, records, answer
+):
+    packed = gzip.compress(completion(MAIL))
+    upstream.answer = answer(packed, content_encoding="gzip")
+    client = await gateway(
+        sensitive_data={"policy": "redact_record"}, gateway={"measure_non_streaming": False}
+    )
+    response = await client.post("/v1/chat/completions", json=chat("hi"), headers=KEY)
+    assert MAIL in response.text
+    record = await records.one()
+    assert (record.response_body, record.response_body_bytes) == (b"", len(packed))
