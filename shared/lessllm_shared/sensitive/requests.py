@@ -6,6 +6,7 @@ JSON stays JSON, and every byte that is not part of a finding stays as it is.
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -34,6 +35,7 @@ class Seen:
 
     def __init__(self) -> None:
         self._counts: dict[tuple[int, int], Counts] = {}
+        self._lock = Lock()  # a gateway looks through large requests in threads
 
     def counts(self, text: bytes) -> Counts:
         """What it holds."""
@@ -43,9 +45,10 @@ class Seen:
         known = self._counts.get(key)
         if known is None:
             known = Counter(finding.kind for finding in find(text))
-            if len(self._counts) >= _MAX_REMEMBERED:
-                del self._counts[next(iter(self._counts))]
-            self._counts[key] = known
+            with self._lock:
+                if len(self._counts) >= _MAX_REMEMBERED:
+                    del self._counts[next(iter(self._counts))]
+                self._counts[key] = known
         return known
 
 
