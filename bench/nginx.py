@@ -22,7 +22,8 @@ daemon off;
 master_process off;
 pid {folder}/nginx.pid;
 error_log stderr;
-events {{ }}
+worker_rlimit_nofile 16384;
+events {{ worker_connections 8192; }}
 http {{
     access_log off;
     client_body_temp_path {folder}/client_body;
@@ -34,7 +35,7 @@ http {{
     keepalive_timeout 600s;
     upstream bench {{
         server {upstream};
-        keepalive 200;
+        keepalive 2000;
         keepalive_requests 1000000000;
         keepalive_timeout 600s;
     }}

@@ -133,7 +133,7 @@ class Services:
         self.database = folder / "calls.duckdb"
         self.spool = folder / "calls.duckdb.spool"
         config = folder / "lessllm.yaml"
-        gateway_port, collector_port, records_port = _free_ports(3)
+        gateway_port, collector_port, records_port = free_ports(3)
         own: dict[str, dict[str, Any]] = {
             "gateway": {"port": gateway_port},
             "collector": {"port": collector_port, "endpoint": f"tcp://127.0.0.1:{records_port}"},
@@ -141,7 +141,7 @@ class Services:
         }
         merged = {**document, **{name: {**document.get(name, {}), **own[name]} for name in own}}
         config.write_text(yaml.safe_dump(merged))
-        environment = {**_inherited(), **environment}
+        environment = {**inherited(), **environment}
         self.gateway = Service("gateway", gateway_port, config, cores.get("gateway"), environment)
         self.collector = Service("collector", collector_port, config, cores.get("collector"), environment)
 
@@ -209,8 +209,8 @@ def running(
         services.collector.kill()
 
 
-def _free_ports(count: int) -> list[int]:
-    """Below those of outgoing connections: a service that was away finds its own still free."""
+def free_ports(count: int) -> list[int]:
+    """So many. Below those of outgoing connections: a service that was away finds its own still free."""
     ports: set[int] = set()
     while len(ports) < count:
         port = random.randrange(20_000, 32_000)  # noqa: S311 - no secret
@@ -219,7 +219,7 @@ def _free_ports(count: int) -> list[int]:
     return list(ports)
 
 
-def _inherited() -> dict[str, str]:
+def inherited() -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()

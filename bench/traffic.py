@@ -7,7 +7,7 @@ nowhere else, so that the bare client needs no parser. Nothing here opens a conn
 from functools import lru_cache
 from urllib.parse import parse_qs, urlsplit
 
-from upstream import Answer
+from upstream import STAMP, Answer
 
 CHAT_TARGET = b"/v1/chat/completions"
 STREAM_CHUNKS = 100
@@ -46,6 +46,18 @@ def answer(head: bytes) -> Answer:
     return Answer(_STREAM if pause_s else _CHAT, after_s, pause_s)
 
 
+def plain_answer() -> Answer:
+    """In one piece, at once."""
+    return Answer(_CHAT)
+
+
+def stamped_stream(chunks: int, pause_s: float) -> Answer:
+    """So many chunks, each with the time at which it was written, the first one at once; then the usage."""
+    chunk = _chunk(_STAMPED_EVENT)
+    pieces = (_STREAM[0] + chunk, *(chunk,) * (chunks - 1), _STREAM[-1])
+    return Answer(pieces, pause_s=pause_s, is_stamped=True)
+
+
 @lru_cache
 def _wishes(target: bytes) -> tuple[float, float]:
     """`after_s` and `pause_s`."""
@@ -53,21 +65,27 @@ def _wishes(target: bytes) -> tuple[float, float]:
     return float(query.get("after_s", ["0"])[0]), float(query.get("pause_s", ["0"])[0])
 
 
+def _chunk(event: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(event), event)
+
+
 def _filled(template: bytes, size_bytes: int) -> bytes:
     """The template with words in its gap, so many that it has this size."""
     return template % (b"lorem ipsum " * size_bytes)[: size_bytes - len(template % b"")]
 
 
-def _request(options: bytes) -> bytes:
+def chat_request(model: bytes, size_bytes: int, *, is_stream: bool) -> bytes:
+    """The body of a request."""
+    # A client that asks for the usage itself: the gateway has nothing to add.
+    options = b'"stream": true, "stream_options": {"include_usage": true}, ' if is_stream else b""
     return _filled(
-        b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "%b"}], ' + options + b'"seed": 7}',
-        4096,
+        b'{"model": "%b", "messages": [{"role": "user", "content": "%%b"}], %b"seed": 7}' % (model, options),
+        size_bytes,
     )
 
 
-_CHAT_REQUEST = _request(b"")
-# A client that asks for the usage itself: the gateway has nothing to add.
-_STREAM_REQUEST = _request(b'"stream": true, "stream_options": {"include_usage": true}, ')
+_CHAT_REQUEST = chat_request(b"gpt-4o", 4096, is_stream=False)
+_STREAM_REQUEST = chat_request(b"gpt-4o", 4096, is_stream=True)
 REQUEST_HEADERS = [
     (b"host", b"api.llm.test"),
     (b"accept", b"application/json"),
@@ -118,15 +136,14 @@ _CHAT_BODY = _filled(
 _EVENT_START = (
     b'data: {"id": "chatcmpl-0", "object": "chat.completion.chunk", "model": "gpt-4o", "choices": ['
 )
-_EVENT = _filled(
-    _EVENT_START + b'{"index": 0, "delta": {"content": "%b"}, "finish_reason": null}]}\n\n',
-    200,
-)
+_DELTA = _EVENT_START + b'{"index": 0, "delta": {"content": "%b"}, "finish_reason": null}]}\n\n'
+_EVENT = _filled(_DELTA, 200)
+_STAMPED_EVENT = _filled(_DELTA % (STAMP + b" %b"), 200)
 _LAST_EVENT = _EVENT_START + b"], " + _USAGE + b"}\n\ndata: [DONE]\n\n"
 _EVENTS = (_EVENT,) * (STREAM_CHUNKS - 1) + (_LAST_EVENT,)
 
 _CHAT = (_ANSWER_HEAD % (b"application/json", b"content-length: %d" % len(_CHAT_BODY)) + _CHAT_BODY,)
-_CHUNKS = tuple(b"%x\r\n%b\r\n" % (len(event), event) for event in _EVENTS)
+_CHUNKS = tuple(map(_chunk, _EVENTS))
 _STREAM = (
     _ANSWER_HEAD % (b"text/event-stream; charset=utf-8", b"transfer-encoding: chunked"),
     *_CHUNKS[:-1],

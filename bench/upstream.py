@@ -17,6 +17,8 @@ from functools import partial
 from itertools import count
 from typing import Literal, cast
 
+STAMP = b"@0000000000.000000"  # where a stamped answer has this, it says when that was written
+
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _ON_FOR_0_S = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST
 _turns = count()
@@ -30,6 +32,7 @@ class Answer:
     after_s: float = 0.0  # before the first piece
     pause_s: float = 0.0  # before each of the others
     then: Literal["keep", "close", "reset"] = "keep"  # the connection
+    is_stamped: bool = False
 
 
 Answering = Callable[[bytes, bytes], Answer]  # from the request's head and body
@@ -80,7 +83,10 @@ class Upstream(asyncio.Protocol):
             if now_s < self._due_s:
                 self._come_back(self._due_s - now_s)
                 return
-            self._transport.write(self._piece)
+            piece = self._piece
+            if self._answer.is_stamped:
+                piece = piece.replace(STAMP, b"@%017.6f" % now_s)
+            self._transport.write(piece)
             following = next(self._pieces, None)
             if following is None:
                 self._end()
