@@ -23,6 +23,7 @@ from lessllm_collector.cache import Predictor, Rules, snapshot
 from lessllm_collector.entrance import Entrance
 from lessllm_collector.inbox import Inbox
 from lessllm_collector.interpret import Prices
+from lessllm_collector.interpreting import Interpreter
 from lessllm_collector.ledger import Ledger
 from lessllm_collector.metrics import DISK_BYTES, DUCKDB_BYTES
 from lessllm_collector.quarantine import Quarantine
@@ -51,15 +52,8 @@ class Intake:
         inbox = Inbox()
         quarantine = Quarantine(store.path, keeps_content=recording.bodies == "full")
         self._receiver = Receiver(socket, Ledger(store.committed()), inbox, quarantine)
-        self.writer = Writer(
-            store,
-            inbox,
-            prices,
-            switches,
-            self._receiver.committed,
-            recording.bodies,
-            predictor,
-        )
+        interpreter = Interpreter(prices, switches, recording.bodies, predictor)
+        self.writer = Writer(store, inbox, interpreter, switches, self._receiver.committed)
         self._path, self._predictor = store.path, predictor
         self._retention = Retention(store, self.writer, quarantine, recording.retention)
 

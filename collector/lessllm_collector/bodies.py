@@ -16,7 +16,7 @@ Policy = Literal["full", "errors", "none"]
 _NOTHING = dict.fromkeys(BODIES)
 
 
-def as_kept(row: Mapping[str, Any], policy: Policy) -> Mapping[str, Any]:
+def as_kept(row: dict[str, Any], policy: Policy) -> dict[str, Any]:
     """The row, without its bodies if they are not to be kept. Their sizes stay."""
     if policy == "full" or (policy == "errors" and _failed(row)):
         return row

@@ -41,17 +41,6 @@ class Batch:
         records = None if self.records is None else self.records[count:]
         return Batch(self.gateway_id, first, self.last_seq, records)
 
-    def halves(self) -> "tuple[Batch, ...]":
-        """Two batches that are the same together; none if it is a single record, or news."""
-        if self.records is None or len(self.records) < 2:
-            return ()
-        middle = len(self.records) // 2
-        last = self.first_seq + middle - 1
-        return (
-            Batch(self.gateway_id, self.first_seq, last, self.records[:middle]),
-            Batch(self.gateway_id, last + 1, self.last_seq, self.records[middle:]),
-        )
-
 
 Job = Callable[[], None]
 

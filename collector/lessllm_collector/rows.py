@@ -3,8 +3,7 @@
 Everything here runs on the writer's thread, inside a transaction that the writer opens and ends.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -29,18 +28,7 @@ _ARROW_TYPES: Mapping[str, pa.DataType] = {
     "DOUBLE": pa.float64(),
     "TIMESTAMPTZ": pa.timestamp("us", "UTC"),
 }
-_ROW_BYTES = 1024  # numbers, and which values are NULL
 _SCHEMA = pa.schema([(column.name, _ARROW_TYPES[column.sql_type]) for column in STORED])
-
-
-@dataclass(frozen=True)
-class Unstorable:
-    """A record as it came, and why it is no row."""
-
-    gateway_id: str
-    sequence: int
-    error: str
-    record: bytes
 
 
 def insert(connection: duckdb.DuckDBPyConnection, rows: Sequence[Row]) -> None:
@@ -88,27 +76,22 @@ def set_committed(connection: duckdb.DuckDBPyConnection, committed: Mapping[str,
     )
 
 
-def add_lost(connection: duckdb.DuckDBPyConnection, ranges: Iterable[tuple[str, int, int]]) -> None:
-    """Notes numbers (gateway id, first, last) that will never come."""
-    for lost in ranges:
-        connection.execute("INSERT INTO internal.lost VALUES (?, ?, ?, now())", lost)
+def add_lost(
+    connection: duckdb.DuckDBPyConnection, gateway_id: str, first_sequence: int, last_sequence: int
+) -> None:
+    """Notes numbers that will never come."""
+    connection.execute(
+        "INSERT INTO internal.lost VALUES (?, ?, ?, now())", [gateway_id, first_sequence, last_sequence]
+    )
 
 
-def quarantine(connection: duckdb.DuckDBPyConnection, records: Iterable[Unstorable]) -> None:
+def set_aside(
+    connection: duckdb.DuckDBPyConnection, gateway_id: str, sequence: int, error: str, record: bytes
+) -> None:
     """Keeps what can't be a row as it came."""
-    for one in records:
-        connection.execute(
-            "INSERT INTO internal.quarantine VALUES (?, ?, now(), ?, ?)",
-            [one.gateway_id, one.sequence, one.error, one.record],
-        )
-
-
-def size_bytes(rows: Iterable[Row], quarantined: Iterable[Unstorable]) -> int:
-    """About what they take in the database's log."""
-    return sum(
-        _ROW_BYTES + sum(len(value) for value in row.values() if isinstance(value, (bytes, str)))
-        for row in rows
-    ) + sum(_ROW_BYTES + len(one.record) for one in quarantined)
+    connection.execute(
+        "INSERT INTO internal.quarantine VALUES (?, ?, now(), ?, ?)", [gateway_id, sequence, error, record]
+    )
 
 
 def _table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:

@@ -1,9 +1,8 @@
-"""The one thread that writes: batches of records in, rows, watermarks and acknowledgements out.
+"""The one thread that writes: batches of records in, commits and acknowledgements out; jobs in between.
 
-Rows and the number up to which they are committed go into one transaction, so that every record becomes
-exactly one row. A record that can't be a row is set aside as it came, and never holds up its neighbours.
-If the database can't take a commit (the disk is full, say), the same batches are tried again until it can,
-and nothing is acknowledged meanwhile: the records are safe in the gateways.
+If the database can't take a commit (the disk is full, say), it is tried in parts, and the first of them again
+until the database can. Nothing of what follows is committed or acknowledged meanwhile: the records are safe
+in the gateways.
 """
 
 import asyncio
@@ -13,22 +12,19 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import duckdb
-from lessllm_shared import record as call_record
-from lessllm_shared.now_and_then import NowAndThen
 
-from lessllm_collector import metrics, room, rows
-from lessllm_collector.bodies import Policy, as_kept
-from lessllm_collector.cache import Correction, Predictor
+from lessllm_collector import metrics, room
+from lessllm_collector.account import Account
+from lessllm_collector.commit import Commit, in_transaction
 from lessllm_collector.faults import reason
 from lessllm_collector.inbox import Batch, Inbox
-from lessllm_collector.interpret import Prices, Seen, interpret
-from lessllm_collector.rows import Row, Unstorable
+from lessllm_collector.interpreting import Interpreter
 from lessllm_collector.store import Store, StoreError
 from lessllm_collector.switches import Switches
 
@@ -48,31 +44,21 @@ class Writer:
         self,
         store: Store,
         inbox: Inbox,
-        prices: Prices,
+        interpreter: Interpreter,
         switches: Switches,
         committed: Committed,
-        bodies: Policy = "full",
-        predictor: Predictor | None = None,
     ) -> None:
-        """`committed(gateway_id, last_seq)` is called on the writer's thread after each commit.
-
-        The predictor, if there is one, is used on that thread alone.
-        """
+        """`committed(gateway_id, last_seq)` is called on the writer's thread after each commit."""
         self.trouble: str | None = None  # why commits fail at the moment
         # Held by whoever goes through all rows by rowid: a checkpoint after deletions numbers them anew.
         self.rowids = asyncio.Lock()
         self._store = store
         self._inbox = inbox
-        self._prices = prices
-        self._switches = switches
+        self._interpreter = interpreter
+        self._account = Account(switches)
         self._committed = committed
-        self._bodies = bodies
-        self._predictor = predictor
-        self._seen_texts = Seen()
-        self._corrections: dict[str, Correction] = {}  # of calls that were committed before, by request_id
         self._in_doubt = False  # the database failed, perhaps after a commit
         self._known: dict[str, int] = {}  # what was committed when it was open again
-        self._is_to_be_said = NowAndThen()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="writer")
         metrics.COMMITS_FAILING.set_function(lambda: self.trouble is not None)
@@ -93,7 +79,7 @@ class Writer:
 
     async def run(self, job: Callable[[duckdb.DuckDBPyConnection], Result]) -> Result:
         """The result of `job`, done on the writer's thread in a transaction between commits."""
-        return await self._submit(lambda connection: _in_transaction(connection, job))
+        return await self._submit(lambda connection: in_transaction(connection, job))
 
     async def checkpoint(self) -> None:
         """What was committed goes from the log into the database's file, and what was deleted frees space.
@@ -127,98 +113,70 @@ class Writer:
     def _run(self) -> None:
         try:
             while (work := self._inbox.take()) is not None:
-                if isinstance(work, list):
-                    self._work_off(work)
+                if not isinstance(work, list):
+                    work()
+                elif self._work_off(work):
                     self._inbox.done(work)
                 else:
-                    work()
+                    return
         except Exception as error:
             # Whoever runs the collector starts it again, and the gateways send again what is not committed.
             log.exception("the writer can't go on: the collector stops")
             self.trouble = type(error).__name__
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def _work_off(self, batches: list[Batch]) -> None:
-        """Commit, acknowledge, count."""
+    def _work_off(self, batches: list[Batch]) -> bool:
+        """Commit and acknowledge. False: not all of it, since it is time to stop.
+
+        Then nothing that follows may be committed: it would acknowledge what comes before it, too.
+        """
         with metrics.COMMIT_SECONDS.time():
-            good, bad = self._interpret(batches)
-            while (error := self._commit(batches, good, bad)) is not None:
-                parts = batches if len(batches) > 1 else batches[0].halves()
-                if parts:  # each may fit where all together don't
-                    for part in parts:
-                        self._work_off([part])
-                    return
-                self._note(error)
-                self._do_jobs(RETRY_S)
-                if self._stopping.is_set():
-                    return
-        for gateway_id, last_seq in _watermarks(batches).items():
-            self._committed(gateway_id, last_seq)
-        metrics.GAPS.labels("unreadable").inc(len(bad))
-        for row, _ in good:
-            metrics.count(row)
-            if self._switches.debug_mode:
-                _log_call(row)
+            waiting = [self._interpreter.read(batches)]
+            while waiting:
+                error = self._try(waiting[0])
+                if error is None:
+                    self._acknowledge(waiting.pop(0))
+                elif not isinstance(error, StoreError) and (halves := waiting[0].halves()):
+                    waiting[:1] = halves  # each may fit where both together don't
+                else:
+                    self._note(error)
+                    self._do_jobs(RETRY_S)
+                    if self._stopping.is_set():
+                        return False
+        return True
 
-    def _do_jobs(self, for_s: float) -> None:
-        """What waits while the disk is full may be what makes room."""
-        until_s = time.monotonic() + for_s
-        while (job := self._inbox.take_job(until_s - time.monotonic())) is not None:
-            job()
-
-    def _interpret(self, batches: Iterable[Batch]) -> tuple[list[tuple[Row, bytes]], list[Unstorable]]:
-        """Rows with the records they came from, and records that can't be read."""
-        good: list[tuple[dict[str, Any], bytes]] = []
-        bad: list[Unstorable] = []
-        for batch in batches:
-            for sequence, data in enumerate(batch.records or (), batch.first_seq):
-                try:
-                    record = call_record.decode(data)
-                except ValueError as error:
-                    bad.append(self._unstorable(batch.gateway_id, sequence, error, data))
-                    continue
-                row = interpret(
-                    record,
-                    gateway_id=batch.gateway_id,
-                    sequence=sequence,
-                    prices=self._prices,
-                    seen_texts=self._seen_texts,
-                )
-                good.append((row, data))
-        if self._predictor is not None and self._switches.enable_cache_analysis:
-            for correction in self._predictor.score([row for row, _ in good]):
-                self._corrections[correction.request_id] = correction
-        return [(as_kept(row, self._bodies), data) for row, data in good], bad
-
-    def _commit(
-        self, batches: list[Batch], good: list[tuple[Row, bytes]], bad: list[Unstorable]
-    ) -> Exception | None:
-        """Returns why the database can't take it now. What can never be a row moves from `good` to `bad`."""
+    def _try(self, commit: Commit) -> Exception | None:
+        """Returns why the database can't take it now."""
         try:
-            if not self._is_committed(batches):
+            if not self._is_committed(commit):
                 with self._store.cursor() as connection:
-                    size_bytes = rows.size_bytes([row for row, _ in good], bad)
-                    room.make(self._store.path, connection, size_bytes)
-                    try:
-                        self._write(connection, batches, good, bad)
-                    except rows.UNSTORABLE:
-                        bad += self._sift(connection, good)
-                        self._write(connection, batches, good, bad)
+                    room.make(self._store.path, connection, commit.size_bytes)
+                    commit.write(connection)
         except (duckdb.Error, StoreError, room.NoRoom, OSError) as error:
             self._look_at(error)
             return error
-        self._corrections.clear()
         self._store.give_way.clear()
         if self.trouble is not None:
             log.warning("records are committed again")
             self.trouble = None
         return None
 
-    def _is_committed(self, batches: list[Batch]) -> bool:
+    def _is_committed(self, commit: Commit) -> bool:
         if self._in_doubt:
             self._known = self._store.committed()
             self._in_doubt = False
-        return all(self._known.get(batch.gateway_id, 0) >= batch.last_seq for batch in batches)
+        return all(self._known.get(gateway_id, 0) >= last for gateway_id, last in commit.watermarks.items())
+
+    def _acknowledge(self, commit: Commit) -> None:
+        for gateway_id, last_seq in commit.watermarks.items():
+            self._committed(gateway_id, last_seq)
+        self._account.add(commit)
+
+    def _do_jobs(self, for_s: float) -> None:
+        """What waits while the disk is full may be what makes room."""
+        until_s = time.monotonic() + for_s
+        while (job := self._inbox.take_job(until_s - time.monotonic())) is not None:
+            job()
 
     def _note(self, error: Exception) -> None:
         """A commit failed."""
@@ -234,81 +192,3 @@ class Writer:
             self._in_doubt = True
             with contextlib.suppress(StoreError):
                 self._store.check(error)
-
-    def _write(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        batches: list[Batch],
-        good: list[tuple[Row, bytes]],
-        bad: list[Unstorable],
-    ) -> None:
-        def write(connection: duckdb.DuckDBPyConnection) -> None:
-            if good:
-                rows.insert(connection, [row for row, _ in good])
-            if self._corrections:
-                rows.correct(connection, list(self._corrections.values()))
-            rows.quarantine(connection, bad)
-            rows.add_lost(
-                connection, ((b.gateway_id, b.first_seq, b.last_seq) for b in batches if b.records is None)
-            )
-            rows.set_committed(connection, _watermarks(batches))
-
-        _in_transaction(connection, write)
-
-    def _sift(self, connection: duckdb.DuckDBPyConnection, good: list[tuple[Row, bytes]]) -> list[Unstorable]:
-        """Takes those rows out of `good` that can't be inserted even alone."""
-        bad: list[Unstorable] = []
-        for row, data in good[:]:
-            connection.begin()
-            try:
-                rows.insert(connection, [row])
-            except rows.UNSTORABLE as error:
-                good.remove((row, data))
-                bad.append(self._unstorable(row["gateway_id"], row["sequence"], error, data))
-            finally:
-                connection.rollback()
-        return bad
-
-    def _unstorable(self, gateway_id: str, sequence: int, error: Exception, data: bytes) -> Unstorable:
-        # Only the kind of the error: its message may quote a prompt.
-        if self._is_to_be_said("unreadable"):
-            log.warning(
-                "record %d of gateway %s is set aside: %s", sequence, gateway_id, type(error).__name__
-            )
-        # Whether its call failed can't be told: its bodies are kept only where all are.
-        return Unstorable(gateway_id, sequence, type(error).__name__, data if self._bodies == "full" else b"")
-
-
-def _in_transaction(
-    connection: duckdb.DuckDBPyConnection, work: Callable[[duckdb.DuckDBPyConnection], Result]
-) -> Result:
-    connection.begin()
-    try:
-        result = work(connection)
-        connection.commit()
-    except BaseException:
-        _roll_back(connection)
-        raise
-    return result
-
-
-def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
-    try:
-        connection.rollback()
-    except duckdb.Error:
-        log.debug("nothing to roll back: the failure has ended the transaction")
-
-
-def _watermarks(batches: Iterable[Batch]) -> dict[str, int]:
-    """How far each gateway process's records are once these are committed: they come in order."""
-    return {batch.gateway_id: batch.last_seq for batch in batches}
-
-
-def _log_call(row: Row) -> None:
-    log.info(
-        "call %s: %s → %s %s, %s, total %.0f ms, TTFT %s ms, tokens %s → %s, %s USD",
-        *(row["request_id"], row["model"], row["provider"], row["route"], row["end_reason"]),
-        row["total_latency_ms"],
-        *(row["estimated_ttft_ms"], row["actual_prompt_tokens"], row["actual_completion_tokens"]),
-        row["estimated_cost_usd"],
-    )

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from lessllm_collector.inbox import Batch, Inbox
 from lessllm_collector.interpret import Prices
+from lessllm_collector.interpreting import Interpreter
 from lessllm_collector.quarantine import Quarantine
 from lessllm_collector.retention import Retention
 from lessllm_collector.store import Store
@@ -54,7 +55,8 @@ class Running:
         self.switches = Switches(debug_mode=False, enable_cache_analysis=True)
         self.acks = []
         acknowledge = lambda gateway_id, last: self.acks.append((gateway_id, last))  # noqa: E731
-        self.writer = Writer(self.store, self.inbox, PRICES, self.switches, acknowledge, bodies, predictor)
+        interpreter = Interpreter(PRICES, self.switches, bodies, predictor)
+        self.writer = Writer(self.store, self.inbox, interpreter, self.switches, acknowledge)
         self.writer.start()
         self._last = 0
 

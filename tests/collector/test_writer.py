@@ -146,6 +146,24 @@ async def test_what_has_no_room_together_is_committed_in_parts(running, monkeypa
     assert running.acks == [("g", number) for number in (1, 2, 3, 4)]
 
 
+async def test_stopped_in_the_middle_it_commits_nothing_that_follows(tmp_path, monkeypatch):
+    """Gateways would forget what comes before it."""
+
+    def little(path, connection, size):
+        if size > 20_000:
+            raise room.NoRoom(f"{path} {connection}")
+
+    running = Running(tmp_path / "calls.duckdb")
+    monkeypatch.setattr("lessllm_collector.room.make", little)
+    await running.inbox.put(_batch(1, _record(), _record(request_body=bytes(30_000)), _record()))
+    await running.inbox.put(_batch(4, _record()))
+    await eventually(lambda: running.writer.trouble is not None)
+    await running.writer.stop()
+    assert running.acks == [("g", 1)]
+    assert running.store.committed() == {"g": 1}
+    running.store.close()
+
+
 @pytest.mark.parametrize("durable", [True, False])
 async def test_a_commit_of_which_the_database_failed_becomes_rows_once(running, monkeypatch, durable):
     """At 16 MiB a commit brings a checkpoint, and a large one skips the log: then nothing of it is kept."""

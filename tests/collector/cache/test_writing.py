@@ -3,10 +3,12 @@
 from datetime import UTC, datetime
 
 import pytest
-from collector.running import PRICES, Running
+from collector.running import PRICES, Running, eventually
+from lessllm_collector import room
 from lessllm_collector.cache import Predictor, snapshot
 from lessllm_collector.cache.calls import Scope
 from lessllm_collector.cache.index import Use
+from lessllm_collector.interpret import interpret
 from lessllm_collector.reanalyze import reanalyze
 from lessllm_shared.record import ApiFormat
 
@@ -38,6 +40,40 @@ async def test_a_record_that_comes_late_corrects_a_row_that_is_committed(running
     assert await running.ask(OUTCOMES) == [("quick", "as_predicted", 2000), ("slow", "as_predicted", 0)]
     reasons = "SELECT cache_miss_reason FROM main.api_calls ORDER BY request_id"
     assert await running.ask(reasons) == [(None,), ("first_in_scope",)]
+
+
+async def test_calls_are_predicted_once_though_they_are_committed_in_parts(tmp_path, opus, monkeypatch):
+    """And what they correct is committed with the first part."""
+    quick = opus.record(REQUEST, 10, lasts_s=2, usage=anthropic(0, 2000), request_id="quick")
+    slow = opus.record(REQUEST, 0, lasts_s=60, usage=anthropic(0, 0, 2000), request_id="slow")
+    others = [
+        opus.record({"messages": messages(text(name, 2000))}, 70, usage=anthropic(tokens), request_id=name)
+        for name, tokens in (("a", 500), ("b", 700))
+    ]
+    rooms = []
+
+    def little(path, connection, size):
+        rooms.append(size)
+        if size > 12_000 or len(rooms) < 5:
+            raise room.NoRoom(f"{path} {connection}")
+
+    predictor = Predictor()
+    running = Running(tmp_path / "calls.duckdb", predictor=predictor)
+    await running.add(quick)
+    monkeypatch.setattr("lessllm_collector.writer.RETRY_S", 0.01)
+    monkeypatch.setattr("lessllm_collector.room.make", little)
+    await running.add(slow, *others)
+    await eventually(lambda: running.acks[-1] == ("g", 4))
+    assert running.acks == [("g", number) for number in (1, 2, 3, 4)]
+    assert await running.ask(OUTCOMES) == [
+        *(("a", "as_predicted", 0), ("b", "as_predicted", 0)),
+        *(("quick", "as_predicted", 2000), ("slow", "as_predicted", 0)),
+    ]
+    undisturbed = Predictor()
+    for record in (quick, slow, *others):
+        undisturbed.score([interpret(record, gateway_id="g", sequence=1, prices=PRICES)])
+    assert predictor.ratios.known == undisturbed.ratios.known
+    await running.close()
 
 
 async def test_nothing_is_predicted_when_that_is_switched_off(running, opus):

@@ -1,0 +1,69 @@
+"""Batches of records in, what is to be committed of them out.
+
+Records are interpreted and predicted here, once, however often and in whatever parts they are committed:
+predictions learn from each call.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from lessllm_shared import record as call_record
+
+from lessllm_collector.bodies import Policy, as_kept
+from lessllm_collector.cache import Predictor
+from lessllm_collector.commit import Commit, Entry
+from lessllm_collector.inbox import Batch
+from lessllm_collector.interpret import Prices, Seen, interpret
+from lessllm_collector.switches import Switches
+
+
+class Interpreter:
+    """Used on the writer's thread alone."""
+
+    def __init__(
+        self,
+        prices: Prices,
+        switches: Switches,
+        bodies: Policy = "full",
+        predictor: Predictor | None = None,
+    ) -> None:
+        self._prices = prices
+        self._switches = switches
+        self._bodies = bodies
+        self._predictor = predictor
+        self._seen_texts = Seen()
+
+    def read(self, batches: Iterable[Batch]) -> Commit:
+        """An entry for each record, and for each range of lost ones."""
+        entries = [entry for batch in batches for entry in self._entries(batch)]
+        found = [entry.row for entry in entries if entry.row is not None]
+        corrections = []
+        if self._predictor is not None and self._switches.enable_cache_analysis:
+            corrections = self._predictor.score(found)
+        return Commit([self._as_kept(entry) for entry in entries], corrections)
+
+    def _entries(self, batch: Batch) -> Iterator[Entry]:
+        if batch.records is None:
+            yield Entry(batch.gateway_id, batch.first_seq, batch.last_seq)
+            return
+        for sequence, data in enumerate(batch.records, batch.first_seq):
+            # Whether a record's call failed can't be told: its bodies are kept only where all are.
+            entry = Entry(
+                batch.gateway_id, sequence, sequence, record=data if self._bodies == "full" else b""
+            )
+            try:
+                record = call_record.decode(data)
+            except ValueError as error:
+                yield replace(entry, error=type(error).__name__)
+                continue
+            row = interpret(
+                record,
+                gateway_id=batch.gateway_id,
+                sequence=sequence,
+                prices=self._prices,
+                seen_texts=self._seen_texts,
+            )
+            yield replace(entry, row=row)
+
+    def _as_kept(self, entry: Entry) -> Entry:
+        return entry if entry.row is None else replace(entry, row=as_kept(entry.row, self._bodies))
