@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from lessllm_shared.sensitive import numbers
 from lessllm_shared.sensitive.kinds import UNCHECKED
-from lessllm_shared.sensitive.numbers import MAX_CANDIDATES, Found
+from lessllm_shared.sensitive.looks import Looks
+from lessllm_shared.sensitive.numbers import Found
 from lessllm_shared.sensitive.patterns import AFTER, STARTS, After
 
 
@@ -38,9 +39,7 @@ _TLDS = frozenset(
     b" mobi asia club live news work world agency digital group team company solutions network systems"
     b" software services finance bank health academy example test invalid top vip wang ren ltd".split()
 )
-_USER_INFO = re.compile(
-    rb"[a-zA-Z][a-zA-Z0-9+.-]{1,20}://[^\s/?#@:\"'<>]{0,128}:([^\s/?#@\"'<>{}$]{3,128})\Z"
-)
+_USER_INFO = re.compile(rb"[^\s/?#@:\"'<>]{0,128}:([^\s/?#@\"'<>{}$]{3,128})\Z")
 _PEM = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _PEM_END = re.compile(rb"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _LONGEST_PEM = 32_768
@@ -56,11 +55,17 @@ for _last in {last for rule in AFTER for last in rule.ends}:
     _BY_LAST[bytes([_last])] = re.compile(_words), _rules
 
 
-def find(text: bytes) -> list[Finding]:
-    """All of them."""
+def find(text: bytes, looks: Looks | None = None) -> list[Finding]:
+    """All of them. `looks`: what is left of them for a body."""
+    looks = looks or Looks()
     if b"\\" in text:  # a text that is escaped twice, as JSON within JSON, has its line breaks so
         text = text.replace(b"\\n", b"\n\n").replace(b"\\r", b"\n\n").replace(b"\\t", b"\n\n")
-    found = [*_private_keys(text), *_tokens(text), *_at_signs(text), *numbers.find(text)]
+    found = [
+        *_private_keys(text),
+        *_tokens(text, looks),
+        *_at_signs(text, looks),
+        *numbers.find(text, looks),
+    ]
     return list(_apart(found)) if found else []
 
 
@@ -80,7 +85,9 @@ def _private_keys(text: bytes) -> Iterator[Found]:
         if begin is None:
             at = text.find(b"-----BEGIN ", at + 11)
             continue
-        end = _PEM_END.search(text, begin.end(), begin.end() + _LONGEST_PEM)
+        following = text.find(b"-----BEGIN ", begin.end())  # else each would search the same text
+        limit = begin.end() + _LONGEST_PEM
+        end = _PEM_END.search(text, begin.end(), limit if following < 0 else min(limit, following))
         if end is not None:
             last = end.end()
         else:  # cut off, or only spoken of
@@ -92,13 +99,11 @@ def _private_keys(text: bytes) -> Iterator[Found]:
         at = text.find(b"-----BEGIN ", last)
 
 
-def _tokens(text: bytes) -> Iterator[Found]:
+def _tokens(text: bytes, looks: Looks) -> Iterator[Found]:
     marked = text.translate(_IN_RUNS)
     at = marked.find(_RUN)
-    looked_at = 0
     while at >= 0:
-        looked_at += 1
-        if looked_at > MAX_CANDIDATES:
+        if not looks.take():
             yield UNCHECKED, at, len(text)
             return
         end = marked.find(b" ", at)
@@ -160,16 +165,15 @@ def _is_random(value: bytes) -> bool:
 _MIXED = re.compile(rb"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])")
 
 
-def _at_signs(text: bytes) -> Iterator[Found]:
+def _at_signs(text: bytes, looks: Looks) -> Iterator[Found]:
     at = text.find(b"@")
-    looked_at = 0
     while at >= 0:
-        looked_at += 1
-        if looked_at > MAX_CANDIDATES:
+        if not looks.take():
             yield UNCHECKED, at, len(text)
             return
         before = text[max(0, at - 280) : at]
-        user_info = _USER_INFO.search(before) if b"://" in before else None
+        scheme_end = before.rfind(b"://")
+        user_info = _USER_INFO.match(before, scheme_end + 3) if scheme_end > 0 else None
         if user_info is not None:
             yield "url_password", at - len(user_info[1]), at
         elif (end := _email_end(text, at)) and (start := _email_start(text, at)) < at:

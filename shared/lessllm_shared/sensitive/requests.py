@@ -21,6 +21,8 @@ from lessllm_shared.sensitive.json_strings import (
     places,
     unescaped,
 )
+from lessllm_shared.sensitive.kinds import UNCHECKED
+from lessllm_shared.sensitive.looks import Looks
 
 _LONG_CHARS = 256  # worth to be remembered; base64 is told by that many
 _MAX_REMEMBERED = 20_000  # about 3 MB
@@ -37,19 +39,21 @@ class Seen:
         self._counts: dict[tuple[int, int], Counts] = {}
         self._lock = Lock()  # a gateway looks through large requests in threads
 
-    def counts(self, text: bytes) -> Counts:
+    def counts(self, text: bytes, looks: Looks) -> Counts:
         """What it holds."""
-        if len(text) < _LONG_CHARS:
-            return Counter(finding.kind for finding in find(text))
         key = hash(text), len(text)
         known = self._counts.get(key)
         if known is None:
-            known = Counter(finding.kind for finding in find(text))
-            with self._lock:
-                if len(self._counts) >= _MAX_REMEMBERED:
-                    del self._counts[next(iter(self._counts))]
-                self._counts[key] = known
+            known = Counter(finding.kind for finding in find(text, looks))
+            if len(text) >= _LONG_CHARS and UNCHECKED not in known:
+                self._remember(key, known)
         return known
+
+    def _remember(self, key: tuple[int, int], counts: Counts) -> None:
+        with self._lock:
+            if len(self._counts) >= _MAX_REMEMBERED:
+                del self._counts[next(iter(self._counts))]
+            self._counts[key] = counts
 
 
 def count(body: bytes, seen: Seen) -> dict[str, int] | None:
@@ -88,9 +92,10 @@ def _strings(body: bytes) -> Iterator[bytes]:
 
 def _counted(texts: Iterable[bytes], seen: Seen) -> dict[str, int]:
     counts: Counter[str] = Counter()
+    looks = Looks()
     for text in texts:
         if not is_encoded(text):
-            counts.update(seen.counts(text))
+            counts.update(seen.counts(text, looks))
     return dict(counts)
 
 
@@ -118,15 +123,16 @@ def redact(body: bytes, kinds: Collection[str], seen: Seen) -> Redacted:
 
 def _without(body: bytes, kinds: Collection[str], taken: Counter[tuple[str, str]]) -> Iterator[bytes]:
     last = 0
+    looks = Looks()
     for path, start, end in places(body):
         raw = body[start:end]
-        if is_encoded(raw) or not (found := _wanted(unescaped(raw), kinds)):
+        if is_encoded(raw) or not (found := _wanted(unescaped(raw), kinds, looks)):
             continue
         taken.update((finding.kind, path) for finding in found)
         yield body[last:start]
         for _ in range(_ROUNDS):
-            raw = _replaced(raw, kinds)
-            if not (found := _wanted(unescaped(raw), kinds)):
+            raw = _replaced(raw, found)
+            if not (found := _wanted(unescaped(raw), kinds, looks)):
                 break
         else:
             raw = b"[%b]" % found[0].kind.encode()
@@ -135,15 +141,15 @@ def _without(body: bytes, kinds: Collection[str], taken: Counter[tuple[str, str]
     yield body[last:]
 
 
-def _wanted(text: bytes, kinds: Collection[str]) -> list[Finding]:
-    return [finding for finding in find(text) if finding.kind in kinds]
+def _wanted(text: bytes, kinds: Collection[str], looks: Looks) -> list[Finding]:
+    return [finding for finding in find(text, looks) if finding.kind in kinds]
 
 
-def _replaced(raw: bytes, kinds: Collection[str]) -> bytes:
+def _replaced(raw: bytes, found: Iterable[Finding]) -> bytes:
     said = Unescaped(raw)
     parts: list[bytes] = []
     last = 0
-    for kind, start, end in _wanted(said.text, kinds):
+    for kind, start, end in found:
         raw_start, raw_end = said.raw(start, end)
         parts += (raw[last:raw_start], b"[%b]" % kind.encode())
         last = raw_end

@@ -143,7 +143,9 @@ def test_a_long_text_is_looked_at_once(monkeypatch):
     seen, long = Seen(), chat("words " * 1000 + "zhang@qq.com")
     assert count(long, seen) == {"email": 1}
     looked = []
-    monkeypatch.setattr("lessllm_shared.sensitive.requests.find", lambda text: looked.append(len(text)) or [])
+    monkeypatch.setattr(
+        "lessllm_shared.sensitive.requests.find", lambda text, looks: looked.append(len(text)) or []
+    )
     assert count(long, seen) == {"email": 1}
     assert sum(looked) < 1000
 
@@ -202,3 +204,12 @@ def test_other_kinds_are_left_in_answers():
 
 def test_base64_is_told_by_its_beginning():
     assert not json_strings.is_encoded(b"words " * 100) and json_strings.is_encoded(b"A" * 300)
+
+
+def test_a_body_with_more_places_than_are_looked_at_is_kept_out_as_a_whole(monkeypatch):
+    monkeypatch.setattr("lessllm_shared.sensitive.looks.Looks.__init__.__defaults__", (100,))
+    texts = ["@ " * 60, "hello", "@ " * 60, "@ zhang@qq.com"]
+    done = redact(json.dumps(texts).encode(), {"email", "unchecked"}, Seen())
+    first, second, third, fourth = json.loads(done.body)
+    assert (first, second, fourth) == (texts[0], texts[1], "[unchecked]") and "[unchecked]" in third
+    assert done.counts["unchecked"] == 2
