@@ -3,9 +3,11 @@
 JSON stays JSON, and every byte that is not part of a finding stays as it is.
 """
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from threading import Lock
 from typing import Any
 
@@ -27,33 +29,30 @@ from lessllm_shared.sensitive.looks import Looks
 _LONG_CHARS = 256  # worth to be remembered; base64 is told by that many
 _MAX_REMEMBERED = 20_000  # about 3 MB
 _ROUNDS = 4  # of redacting one string: what is left may look like something anew
-_BETWEEN = "\x00"  # no finding goes across it
+_BETWEEN = b"\x00"  # no finding goes across it
 
 Counts = Mapping[str, int]
 
 
 class Seen:
-    """Long texts that were looked at before, by hash: conversations send all of them again each time."""
+    """What long texts hold, by hash: conversations send all of theirs again each time."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[int, int], Counts] = {}
         self._lock = Lock()  # a gateway looks through large requests in threads
 
-    def counts(self, text: bytes, looks: Looks) -> Counts:
-        """What it holds."""
-        key = hash(text), len(text)
-        known = self._counts.get(key)
-        if known is None:
-            known = Counter(finding.kind for finding in find(text, looks))
-            if len(text) >= _LONG_CHARS and UNCHECKED not in known:
-                self._remember(key, known)
-        return known
+    def counts(self, text: bytes) -> Counts | None:
+        """Of a text that was looked at before."""
+        return self._counts.get((hash(text), len(text)))
 
-    def _remember(self, key: tuple[int, int], counts: Counts) -> None:
+    def remember(self, text: bytes, counts: Counts) -> None:
+        """It was looked at."""
+        if len(text) < _LONG_CHARS:
+            return
         with self._lock:
             if len(self._counts) >= _MAX_REMEMBERED:
                 del self._counts[next(iter(self._counts))]
-            self._counts[key] = counts
+            self._counts[hash(text), len(text)] = counts
 
 
 def count(body: bytes, seen: Seen) -> dict[str, int] | None:
@@ -82,7 +81,7 @@ def _values(document: Any) -> Iterator[bytes]:
             waiting += value.values()
         elif isinstance(value, list):
             waiting += value
-    yield _BETWEEN.join(short).encode()
+    yield "\x00".join(short).encode()
 
 
 def _strings(body: bytes) -> Iterator[bytes]:
@@ -91,12 +90,24 @@ def _strings(body: bytes) -> Iterator[bytes]:
 
 
 def _counted(texts: Iterable[bytes], seen: Seen) -> dict[str, int]:
-    counts: Counter[str] = Counter()
-    looks = Looks()
+    total: Counter[str] = Counter()
+    unseen = []
     for text in texts:
-        if not is_encoded(text):
-            counts.update(seen.counts(text, looks))
-    return dict(counts)
+        counts = seen.counts(text)
+        if counts is not None:
+            total.update(counts)
+        elif not is_encoded(text):
+            unseen.append(text)
+    found = find(_BETWEEN.join(unseen), Looks())
+    total.update(finding.kind for finding in found)
+    if total[UNCHECKED] == 0:
+        starts = [0, *accumulate(len(text) + len(_BETWEEN) for text in unseen)]
+        own: list[Counter[str]] = [Counter() for _ in unseen]
+        for finding in found:
+            own[bisect_right(starts, finding.start) - 1][finding.kind] += 1
+        for text, counts in zip(unseen, own, strict=True):
+            seen.remember(text, counts)
+    return dict(+total)
 
 
 @dataclass

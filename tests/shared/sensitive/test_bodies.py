@@ -150,6 +150,15 @@ def test_a_long_text_is_looked_at_once(monkeypatch):
     assert sum(looked) < 1000
 
 
+def test_what_is_known_of_a_text_is_its_own():
+    seen, words = Seen(), "words " * 50
+    texts = [words + "zhang@qq.com", words, words + "13800138000 13900139000", "ann@example.org"]
+    together = count(json.dumps(texts).encode(), seen)
+    assert together == {"email": 2, "phone": 2}
+    alone = [count(json.dumps([text]).encode(), seen) for text in texts]
+    assert alone == [{"email": 1}, {}, {"phone": 2}, {"email": 1}]
+
+
 def test_paths_name_where_a_string_stands():
     body = b'{"a": [1, {"b": ["x", "y"]}, "z"], "c.d": {"e": "f"}, "g": "h"}'
     found = {body[one.start : one.end]: one.path for one in places(body)}
@@ -212,4 +221,4 @@ def test_a_body_with_more_places_than_are_looked_at_is_kept_out_as_a_whole(monke
     done = redact(json.dumps(texts).encode(), {"email", "unchecked"}, Seen())
     first, second, third, fourth = json.loads(done.body)
     assert (first, second, fourth) == (texts[0], texts[1], "[unchecked]") and "[unchecked]" in third
-    assert done.counts["unchecked"] == 2
+    assert done.counts == {"unchecked": 1}
