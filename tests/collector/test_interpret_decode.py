@@ -1,6 +1,7 @@
 """Content-encodings, whole and in pieces, right and broken."""
 
 import gzip
+import tracemalloc
 import zlib
 
 import brotli
@@ -65,3 +66,37 @@ def test_output_is_bounded(case, monkeypatch):
     monkeypatch.setattr(decoding, "MAX_OUTPUT_BYTES", 1000)
     encoding, body = ENCODED[case]
     assert decode(body, encoding) == (PLAIN[:1000], True)
+
+
+PACKERS = {
+    "gzip": gzip.compress,
+    "br": lambda data: brotli.compress(data, quality=1),
+    "zstd": zstandard.compress,
+}
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, gzip", "gzip, br", "br, br, gzip", "zstd, gzip"])
+def test_a_bomb_fills_no_memory(encoding, monkeypatch):
+    """64 MB of zeros: what is over the bound is never made, by no stage."""
+    monkeypatch.setattr(decoding, "MAX_OUTPUT_BYTES", 1_000_000)
+    bomb = bytes(64_000_000)
+    for name in encoding.split(", "):
+        bomb = PACKERS[name](bomb)
+    tracemalloc.start()
+    plain, damaged = decode(bomb, encoding)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (len(plain), damaged) == (1_000_000, True)
+    assert peak_bytes < 48_000_000  # one step of zstd makes 32 MB
+
+
+def test_what_a_stage_makes_is_bounded_even_if_the_next_makes_nothing_of_it(monkeypatch):
+    monkeypatch.setattr(decoding, "MAX_OUTPUT_BYTES", 1_000_000)
+    skipped = b"\x50\x2a\x4d\x18" + (60_000).to_bytes(4, "little") + bytes(60_000)  # a frame that zstd skips
+    decoder = Decoder("zstd, gzip")
+    assert decoder.feed(gzip.compress(skipped * 100)) == b""
+    assert decoder.damaged
+
+
+def test_more_encodings_than_anybody_uses_are_not_undone():
+    assert decode(b"abc", ", ".join(["zstd"] * 10_000)) == (b"abc", True)
