@@ -82,6 +82,7 @@ def _owner(keys: Iterable[Key], shown: str) -> str | None:
 
 def is_credential(name: bytes) -> bool:
     """Whether a header (lower case) carries a credential, going by its name."""
+    name = name.replace(b"_", b"-")
     return name in _SECRET_HEADERS or name.endswith(_SECRET_ENDINGS)
 
 

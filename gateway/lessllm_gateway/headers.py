@@ -3,22 +3,26 @@
 from lessllm_gateway.credentials import RawHeaders, is_credential
 from lessllm_gateway.routing import Target
 
-_HOP_BY_HOP = frozenset(
-    (
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    )
+
+def _in_both_spellings(*names: bytes) -> frozenset[bytes]:
+    """Some servers take an underscore for a hyphen."""
+    return frozenset((*names, *(name.replace(b"-", b"_") for name in names)))
+
+
+_HOP_BY_HOP = _in_both_spellings(
+    b"connection",
+    b"keep-alive",
+    b"proxy-authenticate",
+    b"proxy-authorization",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
 )
 # Between client and gateway, or set anew for the upstream.
-_NOT_FORWARDED = frozenset(
-    (b"host", b"content-length", b"expect", b"forwarded", b"via", b"x-real-ip", b"accept-encoding")
+_NOT_FORWARDED = _in_both_spellings(
+    b"host", b"content-length", b"expect", b"forwarded", b"via", b"x-real-ip", b"accept-encoding"
 )
 
 

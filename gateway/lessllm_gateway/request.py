@@ -20,12 +20,12 @@ MAX_NAME_CHARS = 256  # of a model or a user: they are repeated in errors and co
 
 # By the end of the path, the longest first; what is not here is relayed and not interpreted.
 _FORMATS = (
-    ("/messages/count_tokens", ApiFormat.COUNT_TOKENS),
+    ("/v1/messages/count_tokens", ApiFormat.COUNT_TOKENS),
     ("/chat/completions", ApiFormat.CHAT),
     ("/completions", ApiFormat.COMPLETIONS),
     ("/embeddings", ApiFormat.EMBEDDINGS),
     ("/responses", ApiFormat.RESPONSES),
-    ("/messages", ApiFormat.MESSAGES),
+    ("/v1/messages", ApiFormat.MESSAGES),  # not /threads/{id}/messages, which is no inference
     (":generateContent", ApiFormat.GEMINI),
     (":streamGenerateContent", ApiFormat.GEMINI),
     (":countTokens", ApiFormat.GEMINI_COUNT_TOKENS),
@@ -39,8 +39,9 @@ INTERPRETED = {
     ApiFormat.MESSAGES,
     ApiFormat.COUNT_TOKENS,
 }
-# An upstream may decode these before it looks for dot segments.
+# An upstream may decode these before it looks for dot segments, and cut parameters (;…) off them.
 _SEPARATORS = re.compile(r"/|\\|%2f|%5c")
+_DOTS = re.compile(r"(?:\.|%2e){1,2}(?:(?:;|%3b).*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def _refuse_what_never_works(path: str, method: str, headers: Mapping[bytes, byt
     if not path.startswith("/"):
         raise Rejection(404, "unknown_endpoint", "this path is not relayed: call /v1/… or /{provider}/…")
     segments = _SEPARATORS.split(path.lower())
-    if any(segment.replace("%2e", ".") in {".", ".."} for segment in segments):
+    if any(_DOTS.fullmatch(segment) for segment in segments):
         raise Rejection(400, "invalid_path", "the path must not hold dot segments")
 
 

@@ -84,6 +84,7 @@ def test_a_query_without_credentials_keeps_its_bytes():
     [
         "authorization",
         "x-api-key",
+        "x_api_key",
         "api-key",
         "cookie",
         "set-cookie",
@@ -122,11 +123,14 @@ async def test_a_key_of_ones_own_can_be_given_beside_the_gateways(gateway, upstr
         ("GET", "/v1/responses/resp_1", False),
         ("DELETE", "/v1/models/ft:mine", False),
         ("POST", "/v1/messages/batches", False),
+        ("POST", "/v1/threads/thread_1/messages", False),
+        ("POST", "/openai/v1/threads/thread_1/messages", False),
         ("GET", "/openai/v1/models", False),
         ("GET", "/v1/models", True),
         ("GET", "/v1/models/gpt-4o", True),
         ("POST", "/v1/embeddings", True),
         ("POST", "/openai/v1/chat/completions", True),
+        ("POST", "/anthropic/v1/messages", True),
         ("POST", "/gemini/v1beta/models/g:generateContent", True),
     ],
 )
