@@ -6,6 +6,7 @@ from types import FrameType
 import uvicorn
 from lessllm_shared.config import CollectorSettings, ConfigError
 from lessllm_shared.curve import collector_keys
+from lessllm_shared.protocol import BoundedProtocol
 from lessllm_shared.service import end_on_signals, fail, listen, settings_from_arguments
 
 from lessllm_collector.app import create_app
@@ -45,6 +46,7 @@ def main() -> None:
         fail(_NAME, str(error))
     config = uvicorn.Config(
         create_app(settings, store, entrance),
+        http=BoundedProtocol,
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from lessllm_shared.config.sections import Timeouts
 from lessllm_shared.record import EndReason
 
 from lessllm_gateway.errors import Rejection
@@ -29,7 +30,7 @@ class TooLarge(Rejection):
 
 
 async def read_body(
-    receive: Receive, announced_bytes: int, limit_bytes: int, idle_s: float, lease: Lease
+    receive: Receive, announced_bytes: int, limit_bytes: int, limits: Timeouts, lease: Lease
 ) -> bytes:
     """The whole body. Raises Rejection: over the limit, no memory for it, too slow, client gone.
 
@@ -40,8 +41,9 @@ async def read_body(
     parts: list[bytes] = []
     size = 0
     loop = asyncio.get_running_loop()
+    end_s = loop.time() + limits.total_s
     try:
-        async with asyncio.timeout(idle_s) as limit:
+        async with asyncio.timeout(min(limits.idle_s, limits.total_s)) as limit:
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -56,10 +58,13 @@ async def read_body(
                 parts.append(part)
                 if not message.get("more_body"):
                     return b"".join(parts)
-                limit.reschedule(loop.time() + idle_s)
+                limit.reschedule(min(loop.time() + limits.idle_s, end_s))
     except TimeoutError:
         raise Rejection(
-            408, "request_timeout", f"the request's body did not go on within timeouts.idle_s ({idle_s:g} s)"
+            408,
+            "request_timeout",
+            f"the request's body did not go on within timeouts.idle_s ({limits.idle_s:g} s),"
+            f" or did not end within timeouts.total_s ({limits.total_s:g} s)",
         ) from None
 
 

@@ -179,7 +179,7 @@ class Call:
                 self._receive,
                 int(self._header(b"content-length") or 0),
                 self._proxy.settings.gateway.max_request_bytes,
-                self._limits.idle_s,
+                self._limits,
                 self._lease,
             )
         except TooLarge as error:

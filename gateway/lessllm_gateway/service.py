@@ -4,10 +4,10 @@ import logging
 
 import uvicorn
 from lessllm_shared.config import ConfigError, GatewaySettings
+from lessllm_shared.protocol import BoundedProtocol
 from lessllm_shared.service import end_on_signals, fail, listen, settings_from_arguments
 
 from lessllm_gateway.app import create_app
-from lessllm_gateway.protocol import BoundedProtocol
 
 KEEP_ALIVE_S = 75  # longer than clients and load balancers keep theirs, so that they close first
 

@@ -10,13 +10,13 @@ import pytest
 import uvicorn
 from lessllm_gateway.memory import Budget
 from lessllm_gateway.outbound import Outbound
-from lessllm_gateway.protocol import BoundedProtocol
 from lessllm_gateway.proxy import Proxy
 from lessllm_gateway.recorder import Recorder
 from lessllm_gateway.routing import Router
 from lessllm_shared import record as rec
 from lessllm_shared.browser import Rules
 from lessllm_shared.config import GatewaySettings, load
+from lessllm_shared.protocol import BoundedProtocol
 
 
 class Records:

@@ -86,6 +86,31 @@ async def test_a_connection_that_falls_silent_before_its_request_is_whole_is_clo
             writer.close()
 
 
+async def dripped(port, beginning: bytes) -> bytes:
+    """What comes back for a request that goes on byte by byte, until the server closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    received = asyncio.create_task(read_all(reader))
+    writer.write(beginning)
+    while not received.done():
+        writer.write(b"v")
+        await asyncio.sleep(0.01)
+    writer.close()
+    return received.result()
+
+
+async def test_a_head_that_comes_byte_by_byte_must_be_whole_in_time(serving, gateway):
+    app = await gateway.app()
+    async with serving(app, keep_alive_s=0.3) as url:
+        assert await dripped(int(url.rpartition(":")[2]), b"GET /v1/files HTTP/1.1\r\nx: ") == b""
+
+
+async def test_a_body_that_comes_byte_by_byte_must_be_whole_in_time(gateway, records):
+    client = await gateway(timeouts={"idle_s": 5, "total_s": 0.3})
+    await dripped(client.base_url.port, head(b"POST /v1/x", JSON, b"content-length: 100000\r\n"))
+    record = await records.one()
+    assert (record.end_reason, record.error_code) == (EndReason.REJECTED, "request_timeout")
+
+
 @pytest.mark.parametrize(
     "garbage",
     [
@@ -202,6 +227,8 @@ async def test_head_and_options_are_relayed_as_they_are(gateway, upstream, recor
         (b"GET /openai/v1/..%2f..%2fsecret", 400, "invalid_path"),
         (b"GET /openai/v1/.%2e%5csecret", 400, "invalid_path"),
         (b"GET /v1/./files", 400, "invalid_path"),
+        (b"GET /v1/..;/secret", 400, "invalid_path"),
+        (b"GET /v1/files/.%2e%3bx=1/secret", 400, "invalid_path"),
     ],
 )
 async def test_a_path_that_leads_elsewhere_is_refused(gateway, upstream, records, line, status, expected):
@@ -219,7 +246,7 @@ async def test_a_path_that_leads_elsewhere_is_refused(gateway, upstream, records
         (b"/openai//evil.test/x", b"//evil.test/x"),
         (b"/openai/v1/a%2Fb%20c//d?x=%41&y=a+b", b"/v1/a%2Fb%20c//d?x=%41&y=a+b"),
         (b"/openai/v1/{a|b}~'(c);d=e:f@g", b"/v1/{a|b}~'(c);d=e:f@g"),
-        (b"/v1/files/..x/.../y..", b"/v1/files/..x/.../y.."),
+        (b"/v1/files/..x/.../y..;z", b"/v1/files/..x/.../y..;z"),
         (b"http://evil.test/v1/files", b"/v1/files"),
         (b"/openai", b"/"),
     ],

@@ -2,7 +2,7 @@
 
 The parser keeps names and values until they are complete, and uvicorn bounds neither. So bytes that bring
 a request no further (no complete head, no piece of a body) are counted, and too many end the connection;
-so does a connection that begins a request and falls silent, or never begins one.
+so does a connection whose head is not whole in time, be it silent or a byte a minute, or that never has one.
 The parser takes a request that offers an upgrade to HTTP/2 (Java's client always does) for one without a
 body, so the offer is hidden from it; declining is what not answering it means.
 """
@@ -23,6 +23,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _fruitless_bytes = 0
     _is_head_open = False
     _is_in_message = False
+    _until_s: float | None = None  # when a head that has begun must be whole
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
@@ -49,6 +50,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._fruitless_bytes = 0
         self._is_head_open = False
+        self._until_s = None
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -60,10 +62,10 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def _wait_for_more(self) -> None:
+        if self._until_s is None:
+            self._until_s = self.loop.time() + self.timeout_keep_alive
         self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
+        self.timeout_keep_alive_task = self.loop.call_at(self._until_s, self.timeout_keep_alive_handler)
 
     def _is_answered(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
