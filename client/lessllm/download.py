@@ -20,15 +20,17 @@ def check_place(target: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target.parent))
 
 
-def write(target: Path, pieces: Iterable[bytes], received: Callable[[int], None]) -> None:
-    """`received` is told how many bytes have come so far.
+def write(
+    target: Path, pieces: Iterable[bytes], received: Callable[[int], None], *, is_private: bool = False
+) -> None:
+    """`received` is told how many bytes have come so far. A private file is for its user alone.
 
     Raises OSError if the file can't be written, and what `pieces` raises; either leaves no file behind.
     """
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     size_bytes = 0
     try:
-        with part.open("xb") as file:
+        with open(part, "xb", opener=_private if is_private else None) as file:
             for piece in pieces:
                 file.write(piece)
                 size_bytes += len(piece)
@@ -39,3 +41,7 @@ def write(target: Path, pieces: Iterable[bytes], received: Callable[[int], None]
     except BaseException:  # Ctrl-C too leaves no half file
         part.unlink(missing_ok=True)
         raise
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 from lessllm_shared.config import CollectorSettings
 from lessllm_shared.config.sections import Query
-from lessllm_shared.service import fail, settings_from_arguments
+from lessllm_shared.service import fail, keep_private, settings_from_arguments
 
 from lessllm_collector.faults import explain
 from lessllm_collector.retention import STEP_ROWS, Step, steps
@@ -42,6 +42,7 @@ class CompactError(Exception):
 
 def main() -> None:
     """Exit codes: 0 done, 1 could not, 2 the configuration is wrong."""
+    keep_private()
     settings = settings_from_arguments(CollectorSettings, name=_NAME, does=_DOES)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # by way of every `finally`
     path = settings.logging.db_path

@@ -7,7 +7,7 @@ import uvicorn
 from lessllm_shared.config import CollectorSettings, ConfigError
 from lessllm_shared.curve import collector_keys
 from lessllm_shared.protocol import BoundedProtocol
-from lessllm_shared.service import end_on_signals, fail, listen, settings_from_arguments
+from lessllm_shared.service import end_on_signals, fail, keep_private, listen, settings_from_arguments
 
 from lessllm_collector.app import create_app
 from lessllm_collector.entrance import Entrance, EntranceError
@@ -32,6 +32,7 @@ class _Server(uvicorn.Server):
 def main() -> None:
     """Run until SIGTERM. Exit codes: 0 done, 1 could not start, 2 the configuration is wrong."""
     logging.basicConfig(format="%(message)s", level=logging.INFO)
+    keep_private()
     end_on_signals()
     settings = settings_from_arguments(CollectorSettings, name=_NAME, does=_DOES)
     try:

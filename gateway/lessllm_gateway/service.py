@@ -5,7 +5,7 @@ import logging
 import uvicorn
 from lessllm_shared.config import ConfigError, GatewaySettings
 from lessllm_shared.protocol import BoundedProtocol
-from lessllm_shared.service import end_on_signals, fail, listen, settings_from_arguments
+from lessllm_shared.service import end_on_signals, fail, keep_private, listen, settings_from_arguments
 
 from lessllm_gateway.app import create_app
 
@@ -18,6 +18,7 @@ _DOES = "Proxies and times LLM API calls, and hands their records to a collector
 def main() -> None:
     """Run until SIGTERM. Exit codes: 0 done, 1 could not start, 2 the configuration is wrong."""
     logging.basicConfig(format="%(message)s", level=logging.INFO)
+    keep_private()
     end_on_signals()
     settings = settings_from_arguments(GatewaySettings, name=_NAME, does=_DOES)
     try:

@@ -21,6 +21,11 @@ _LAST_S = 2
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
+def keep_private() -> None:
+    """What this process makes, such as a database or a spool, is its user's alone: it holds prompts."""
+    os.umask(0o077)
+
+
 def settings_from_arguments(settings: type[SettingsT], *, name: str, does: str) -> SettingsT:
     """The configuration that the command line names, and the environment."""
     parser = argparse.ArgumentParser(

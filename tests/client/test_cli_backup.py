@@ -82,6 +82,7 @@ def test_a_copy_that_does_not_arrive_whole_is_not_there(run, stub, tmp_path, pie
     arrived = pieces[-1] is not None
     assert result.code == (0 if arrived else 1)
     assert files(tmp_path) == (["copy.duckdb"] if arrived else [])
+    assert all(file.stat().st_mode & 0o077 == 0 for file in tmp_path.iterdir())
 
 
 def test_a_refusal_is_said_and_leaves_no_file(run, stub, tmp_path):

@@ -1,6 +1,7 @@
 """The HTTP API from outside: answers, formats, keys, and an error in one form for everything wrong."""
 
 import csv
+import hmac
 import io
 import json
 from datetime import UTC, datetime
@@ -282,6 +283,25 @@ async def test_with_a_key_nobody_passes_without_it(client_for, path, sent):
     message = error(response, 401, "unauthorized")
     assert response.headers["www-authenticate"] == "Bearer"
     assert "k3y" not in message
+
+
+async def test_how_long_comparing_a_key_takes_tells_nothing_of_it(client_for, monkeypatch):
+    """What is compared is never the key, and always as long."""
+    compared = []
+
+    def spy(*digests):
+        compared.append(digests)
+        return real(*digests)
+
+    real = hmac.compare_digest
+    monkeypatch.setattr(hmac, "compare_digest", spy)
+    client = client_for(api_key="k3y")
+    for sent in ("", "B", "Bearer k3x", "Bearer k3y", "Bearer k3y" * 500):
+        response = await client.get("/stats", headers={"authorization": sent})
+        assert response.is_success is (sent == "Bearer k3y")
+    assert [(len(sent), len(wanted)) for sent, wanted in compared] == [(32, 32)] * 5
+    assert len({wanted for _, wanted in compared}) == 1
+    assert b"k3y" not in b"".join(digest for pair in compared for digest in pair)
 
 
 async def test_with_the_key_all_is_open(client_for):

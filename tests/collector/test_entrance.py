@@ -10,6 +10,7 @@ import zmq
 import zmq.asyncio
 from e2e.processes import wait_for
 from lessllm_collector.entrance import Entrance, EntranceError
+from lessllm_shared import wire
 from lessllm_shared.config.sections import Collector
 from lessllm_shared.curve import collector_keys, gateway_keys, make_keys
 from prometheus_client import REGISTRY
@@ -160,4 +161,14 @@ async def test_when_nobody_can_be_asked_nobody_comes_in(running):
     here.start()
     here.knock(STRANGERS["another gateway key"][0], b"a stranger's")
     here.knock(gateway(), b"the gateway's")
+    assert not await here.entrance.socket.poll(500)
+
+
+async def test_a_frame_that_is_too_large_is_not_taken_in(running, monkeypatch):
+    monkeypatch.setattr(wire, "MAX_FRAME_BYTES", 100_000)
+    here = running(None)
+    here.start()
+    here.knock(None, bytes(100_001))
+    here.knock(None, bytes(100_000))
+    assert len(await here.heard()) == 100_000
     assert not await here.entrance.socket.poll(500)

@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import urllib.request
@@ -46,16 +47,28 @@ def document(tmp_path):
     }
 
 
+def files(folder):
+    """The permissions of each."""
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
+
+
 def get(url):
     with urllib.request.urlopen(url, timeout=10) as response:
         return response.read()
+
+
+def say(port, data):
+    """All that comes back for it."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(data)
+        return b"".join(iter(lambda: connection.recv(4096), b""))
 
 
 @contextlib.asynccontextmanager
 async def process(document):
     """The process, ready, and its URL."""
     started = await asyncio.create_subprocess_exec(
-        *COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        *COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, umask=0
     )
     started.stdin.write(json.dumps(document).encode())
     started.stdin.close()
@@ -137,13 +150,16 @@ async def test_a_signal_commits_what_was_received_acknowledges_it_and_ends_with_
             await gateway.send(records(20))
             answer = await asyncio.wait_for(gateway.recv(), 10)
             assert wire.unpack_to_gateway(answer) == wire.Ack("g", 20)
+            assert {name for name in files(tmp_path) if "wal" in name}
+            assert all(mode & 0o077 == 0 for mode in files(tmp_path).values()), files(tmp_path)
             started.send_signal(number)
             async with asyncio.timeout(20):
                 assert await started.stdout.read() == b""
                 assert await started.wait() == 0
     with duckdb.connect(settings["logging"]["db_path"]) as database:
         assert database.execute("SELECT count(*), max(sequence) FROM api_calls").fetchone() == (20, 20)
-    assert not (tmp_path / "calls.duckdb.wal").exists()
+    assert "calls.duckdb.wal" not in files(tmp_path)
+    assert all(mode & 0o077 == 0 for mode in files(tmp_path).values()), files(tmp_path)  # prompts are in them
 
 
 async def test_it_tells_how_it_is_and_what_it_counts(tmp_path):
@@ -155,7 +171,10 @@ async def test_it_tells_how_it_is_and_what_it_counts(tmp_path):
             await asyncio.wait_for(gateway.recv(), 10)
         metrics = (await asyncio.to_thread(get, f"{url}/metrics")).decode()
         assert json.loads(await asyncio.to_thread(get, f"{url}/healthz")) == {"status": "ok"}
-        assert b"swagger" in await asyncio.to_thread(get, f"{url}/docs")
+        assert b'"code":"invalid_http"' in await asyncio.to_thread(
+            say, settings["collector"]["port"], b"?\r\n\r\n"
+        )
+        assert b"<code>POST /query</code>" in await asyncio.to_thread(get, f"{url}/docs")
     labels = 'end_reason="complete",model="none",provider="openai",status="none"'
     assert f"lessllm_calls_total{{{labels}}} 1.0" in metrics
     assert 'gen_ai_client_operation_duration_seconds_count{gen_ai_provider_name="openai"' in metrics

@@ -33,7 +33,10 @@ def command(file: Path, force: bool, url: str | None, config_file: str | None) -
             with asked.backup() as (size_bytes, calls, pieces):
                 bar.update(task, description=f"{file.name}, {figures.calls(calls)}", total=size_bytes)
                 download.write(
-                    file, pieces, lambda received_bytes: bar.update(task, completed=received_bytes)
+                    file,
+                    pieces,
+                    lambda received_bytes: bar.update(task, completed=received_bytes),
+                    is_private=True,  # as the database is
                 )
     except OSError as error:
         raise Failed(f"{file}: can't be written: {error.strerror or error}") from None
