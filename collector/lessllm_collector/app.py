@@ -11,8 +11,8 @@ from typing import Any
 import duckdb
 import zmq.asyncio
 from fastapi import FastAPI, Response
-from fastapi.responses import JSONResponse
-from lessllm_shared import disk
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from lessllm_shared import api_page, disk
 from lessllm_shared.browser import BrowserGuard
 from lessllm_shared.config import CollectorSettings, sections
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -114,7 +114,7 @@ def create_app(settings: CollectorSettings, store: Store, entrance: Entrance) ->
                 app.state.writer = intake.writer
                 yield
 
-    app = FastAPI(title="LessLLM collector", lifespan=lifespan)
+    app = FastAPI(title="LessLLM collector", lifespan=lifespan, docs_url=None, redoc_url=None)
     key = settings.collector.api_key
     install_errors(app)
     _add_own_endpoints(app, store)
@@ -145,7 +145,7 @@ def _add_own_endpoints(app: FastAPI, store: Store) -> None:
         """The process answers."""
         return {"status": "ok"}
 
-    @app.get("/readyz", tags=["service"])
+    @app.get("/readyz", tags=["service"], responses={503: {"description": "Records can't be committed"}})
     def readyz() -> JSONResponse:
         """Records are committed. 503 with the reason while they can't be."""
         trouble = store.trouble or app.state.writer.trouble
@@ -153,7 +153,11 @@ def _add_own_endpoints(app: FastAPI, store: Store) -> None:
             return JSONResponse({"status": "ok"})
         return JSONResponse({"status": "failing", "reason": trouble}, 503)
 
-    @app.get("/metrics", tags=["service"])
+    @app.get("/metrics", tags=["service"], response_class=PlainTextResponse)
     def metrics() -> Response:
         """For Prometheus."""
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/docs", include_in_schema=False)
+    def docs() -> HTMLResponse:
+        return HTMLResponse(api_page.page(app.openapi()), headers=api_page.HEADERS)

@@ -34,8 +34,18 @@ def error(description: str, code: str, message: str) -> dict[str, Any]:
 
 
 def example(description: str, value: Any) -> dict[int | str, dict[str, Any]]:
-    """A documented JSON answer."""
-    return {200: {"description": description, "content": {JSON: {"example": value}}}}
+    """A documented JSON answer. What the example has, each answer has."""
+    return {200: {"description": description, "content": {JSON: {"schema": _shape(value), "example": value}}}}
+
+
+def _shape(value: Any) -> dict[str, Any]:
+    """The schema of values like this one, but that any figure or text may be null."""
+    if isinstance(value, dict):
+        properties = {name: _shape(inner) for name, inner in value.items()}
+        return {"type": "object", "required": [*value], "properties": properties}
+    if isinstance(value, list):
+        return {"type": "array", "items": _shape(value[0])} if value else {"type": "array"}
+    return {"type": ["boolean", "null"]} if isinstance(value, bool) else {}
 
 
 def body(schema: dict[str, Any], **examples: Any) -> dict[str, Any]:
@@ -53,6 +63,7 @@ def parameter(name: str, description: str, *, repeated: bool = False) -> dict[st
 
 COMMON: dict[int | str, dict[str, Any]] = {
     400: error("The request is wrong", "unknown_filter", "can't filter by modle: did you mean model?"),
+    403: error("The request comes from a web page of elsewhere", "cross_origin", "pages of other origins …"),
     401: error("The key is missing or wrong", "unauthorized", "send Authorization: Bearer and the key"),
     422: error("A limit is passed or a parameter is wrong", "query_timeout", "the query took longer than …"),
     503: error("Busy", "busy", "too many queries run already: try again soon"),
@@ -71,6 +82,12 @@ QUERY_BODY = body(
         "max_rows": 10,
     },
 )
+_ROWS = {
+    "columns": [{"name": "model", "type": "VARCHAR"}, {"name": "calls", "type": "BIGINT"}],
+    "rows": [["gpt-5", 412]],
+    "truncated": False,
+    "elapsed_ms": 3.1,
+}
 QUERY_ANSWER: dict[int | str, dict[str, Any]] = {
     200: {
         "description": (
@@ -78,14 +95,7 @@ QUERY_ANSWER: dict[int | str, dict[str, Any]] = {
             " on size cut the answer short), x-lessllm-elapsed-ms."
         ),
         "content": {
-            JSON: {
-                "example": {
-                    "columns": [{"name": "model", "type": "VARCHAR"}, {"name": "calls", "type": "BIGINT"}],
-                    "rows": [["gpt-5", 412]],
-                    "truncated": False,
-                    "elapsed_ms": 3.1,
-                }
-            },
+            JSON: {"schema": _shape(_ROWS), "example": _ROWS},
             **{kind: {"schema": {"type": "string", "format": "binary"}} for kind in (ARROW, CSV, PARQUET)},
         },
     },
@@ -100,10 +110,16 @@ _CALL = {
     "estimated_ttft_ms": 310.2,
     "estimated_cost_usd": 0.0021,
 }
-CALLS_ANSWER = example("Newest first. `next` is `before` of the next page.", {"calls": [_CALL], "next": None})
+_UNKNOWN_CALL: dict[int | str, dict[str, Any]] = {
+    404: error("No such call", "unknown_call", "no call with the id … is recorded")
+}
+CALLS_ANSWER = {
+    **example("Newest first. `next` is `before` of the next page.", {"calls": [_CALL], "next": None}),
+    **_UNKNOWN_CALL,
+}
 CALL_ANSWER: dict[int | str, dict[str, Any]] = {
     **example("Every column.", {**_CALL, "raw_request": {"model": "gpt-5", "messages": []}}),
-    404: error("No such call", "unknown_call", "no call with the id … is recorded"),
+    **_UNKNOWN_CALL,
 }
 STATS_ANSWER = example(
     "Figures in total and by model, day, user, session, …; the slowest and dearest calls; missing prices.",

@@ -7,10 +7,11 @@ page of another origin sends; the proxy does it itself, since it records what it
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Response
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI, Query, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from lessllm_shared import api_page
 from lessllm_shared.browser import BrowserGuard, Rules
 from lessllm_shared.config import GatewaySettings
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -61,7 +62,7 @@ def create_app(settings: GatewaySettings) -> AsgiApp:
             yield
             await outbound.close()
 
-    own = FastAPI(title="LessLLM gateway", lifespan=lifespan)
+    own = FastAPI(title="LessLLM gateway", lifespan=lifespan, docs_url=None, redoc_url=None)
     proxy = Proxy(settings, Rules(hosts), router, outbound, recorder, requests)
     _add_own_endpoints(own, proxy, recording.delivery, recording.outbox)
     RECORDS_PENDING.set_function(lambda: recording.outbox.pending)
@@ -94,13 +95,17 @@ def _add_own_endpoints(app: FastAPI, proxy: Proxy, delivery: Delivery, outbox: O
         """Calls are taken. The collector never decides about that: `pending` says how far behind it is."""
         return {"status": "ok", "pending": outbox.pending}
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     def metrics() -> Response:
         """For Prometheus."""
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
+    @app.get("/docs", include_in_schema=False)
+    def docs() -> HTMLResponse:
+        return HTMLResponse(api_page.page(app.openapi()), headers=api_page.HEADERS)
+
     @app.post("/flush")
-    async def flush(timeout_s: float = 10.0) -> JSONResponse:
+    async def flush(timeout_s: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 10.0) -> JSONResponse:
         """Wait until every call so far is in the database."""
         await proxy.settled(SETTLE_S)
         flushed = await delivery.drain(min(timeout_s, 60.0))
