@@ -7,15 +7,23 @@ prefixes are taken for one once in 10**8 times.
 """
 
 import hashlib
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from lessllm_collector.cache.segments import Segment
 
 DIGEST_BYTES = 8
-_STEPS = ((4096, 64), (8192, 256), (32768, 1024))  # until there, a sample every so many bytes
-_SPARSE_BYTES, _STEP_BYTES = 32768, 2048  # from there on
+_STEPS = ((4096, 64), (8192, 256), (32768, 1024), (sys.maxsize, 2048))  # until there, a sample every so many
+
+
+def _samples() -> Iterator[int]:
+    """After how many bytes there is one."""
+    begin = 0
+    for until, step in _STEPS:
+        yield from range(begin + step, until + 1, step)
+        begin = until
 
 
 @dataclass(slots=True)
@@ -26,6 +34,8 @@ class Chain:
     digests: list[bytes] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)  # for each segment, the point at its end
     _hash: Any = field(default_factory=hashlib.sha256)
+    _samples: Iterator[int] = field(default_factory=_samples)
+    _following: int = 0  # one
 
     @property
     def total_bytes(self) -> int:
@@ -38,27 +48,21 @@ class Chain:
 
     def extend(self, segments: Iterable[Segment], *, sampled: bool) -> None:
         """The prompt goes on with these. Without samples there are only points where segments end."""
-        running, offset, offsets = self._hash, self.total_bytes, self.offsets
-        following = _following(offset)
+        running, offset, following = self._hash, self.total_bytes, self._following
+        add_offset, add_digest = self.offsets.append, self.digests.append
         for segment in segments:
             data = memoryview(segment.data)
-            end, start = offset + len(data), offset
+            start, end = offset, offset + len(data)
+            while sampled and following <= offset:
+                following = next(self._samples)
             while sampled and following < end:
                 running.update(data[offset - start : following - start])
-                offsets.append(following)
-                self.digests.append(running.copy().digest()[:DIGEST_BYTES])
-                offset = following
-                following += _STEP_BYTES if offset >= _SPARSE_BYTES else _following(offset) - offset
+                add_offset(following)
+                add_digest(running.copy().digest()[:DIGEST_BYTES])
+                offset, following = following, next(self._samples)
             running.update(data[offset - start :])
-            offsets.append(end)
-            self.digests.append(running.copy().digest()[:DIGEST_BYTES])
-            self.ends.append(len(offsets) - 1)
+            add_offset(end)
+            add_digest(running.copy().digest()[:DIGEST_BYTES])
+            self.ends.append(len(self.offsets) - 1)
             offset = end
-            if following <= end:
-                following = _following(end)
-
-
-def _following(offset: int) -> int:
-    """Where the next sample is."""
-    step = next((step for until, step in _STEPS if offset < until), _STEP_BYTES)
-    return offset - offset % step + step
+        self._following = following

@@ -1,6 +1,8 @@
 """Bytes into tokens without a tokenizer: linear between what is known, else by what a token took so far."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
 
 FIRST_RATIO = 0.25  # tokens a byte
 _WEIGHT = 0.2  # of the newest call
@@ -45,13 +47,9 @@ def ascending(anchors: Sequence[Anchor]) -> list[Anchor]:
 
 def interpolate(anchors: Sequence[Anchor], offsets: Sequence[int]) -> list[float]:
     """Tokens at ascending `offsets`, by ascending anchors from (0, 0) on; beyond the last: as many."""
-    found, place = [], 1
-    for offset in offsets:
-        while place < len(anchors) and anchors[place][0] < offset:
-            place += 1
-        if place == len(anchors):
-            found.append(float(anchors[-1][1]))
-            continue
-        (before, low), (after, high) = anchors[place - 1], anchors[place]
-        found.append(low + (high - low) * (offset - before) / (after - before))
-    return found
+    found: list[float] = []
+    for (before, low), (after, high) in pairwise(anchors):
+        end = bisect_right(offsets, after)
+        width, height = after - before, high - low
+        found += [low + height * (offset - before) / width for offset in offsets[len(found) : end]]
+    return found + [float(anchors[-1][1])] * (len(offsets) - len(found))

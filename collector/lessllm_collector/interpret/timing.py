@@ -77,6 +77,8 @@ def _several_answers(record: CallRecord, answer: Answer) -> bool:
     choices = at(answer.value, ("choices",)) or at(answer.value, ("candidates",))
     if isinstance(choices, list) and len(choices) > 1:
         return True
+    if b'"n"' not in record.request_body:  # or it would be parsed for nothing
+        return False
     try:
         n = at(loads(record.request_body), ("n",))
     except ValueError:
