@@ -188,6 +188,24 @@ def test_a_history_that_only_grows():
     assert calls.findings() == {}
 
 
+def test_a_history_that_changes_together_with_a_setting_is_not_told_as_rewritten():
+    calls = Calls("anthropic", "claude-sonnet-5")
+    letters = "ghijkl"
+    for n, history in histories(6):
+        turns = (f"So far: {text(letters[n], 500)}", "ok", *history)
+        body = {**claude(text("rules", 3000), *turns), "tool_choice": {"type": ("auto", "any")[n % 2]}}
+        calls.add(n * 60, body, anthropic(3500 + 1000 * len(history)))
+    assert "history_rewritten" not in calls.findings()
+
+
+def test_a_document_that_several_conversations_have_in_their_middle_is_no_rewritten_history():
+    calls = Calls()
+    for n in range(8):
+        turns = (text(f"t{n}", 1000), text(f"a{n}", 1000), text("document", 2000))
+        calls.add(n * 60, chat(text("rules", 2000), *turns), openai(6000, 1920 if n else 0))
+    assert calls.findings() == {}
+
+
 def test_an_effort_that_flips():
     calls = Calls("openai", "gpt-5")
     for n in range(9):

@@ -27,6 +27,40 @@ def test_writes_for_an_hour_cost_twice():
     assert found["ttl_gaps"].usd == about(0.075)
 
 
+def test_what_is_written_for_an_hour_and_never_read_costs_an_hours_fee():
+    calls = Calls("anthropic", "claude-sonnet-5")
+    for n in range(20):  # for these an hour is right
+        body = claude([marked("rules", 5000, ttl="1h")], text(f"q{n}", 50))
+        calls.add(n * 900, body, anthropic(5060, 5000 if n else 0, 0, 0 if n else 5000))
+    for n in range(5):
+        system = [{"type": "text", "text": text(f"own {n}", 100)}, marked(f"more {n}", 5000, ttl="1h")]
+        calls.add(n * 900 + 60, claude(system, "q"), anthropic(5110, 0, 0, 5100))
+    found = calls.findings()
+    # 5 · 5,100 · 2e-6 · (2 - 1) = $0.051.
+    assert found.keys() == {"write_never_read"}
+    assert found["write_never_read"].usd == about(0.051)
+
+
+def test_what_is_mostly_explained_by_something_else_is_not_told_again_for_the_rest():
+    calls = Calls("anthropic", "claude-sonnet-5")
+    for n in range(8):
+        calls.add(n * 0.1, claude([marked("rules", 5000)], text(f"q{n}", 50)), anthropic(5060, 0, 5000))
+    for n in range(3):
+        body = claude([marked(f"rules {n}", 5000)], "q")
+        calls.add(1000 + n * 60, body, anthropic(5010, 0, 5000))
+    # Of 11 writes that nobody read, 7 were for a cold start.
+    assert calls.findings().keys() == {"parallel_cold_start"}
+
+
+def test_what_the_provider_counted_until_the_last_mark_is_surer_than_bytes():
+    calls = Calls("anthropic", "claude-sonnet-5")
+    for n in range(5):
+        body = claude([marked("rules", 5000)], text(f"q{n}", 50))
+        calls.add(n * 0.1, body, anthropic(9000, 0, 5000))  # 4,000 tokens in the 200 bytes behind it
+    # 4 · 5,000 · 2e-6 · (1.25 - 0.1) = $0.046.
+    assert calls.findings()["parallel_cold_start"].usd == about(0.046)
+
+
 def test_what_may_still_be_read_is_not_wasted_yet():
     calls = Calls("anthropic", "claude-sonnet-5")
     for n in range(10):
