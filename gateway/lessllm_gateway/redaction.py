@@ -28,7 +28,7 @@ class Redactor:
         record.request_body = redacted.body or b""
         if redacted.body is None:
             record.request_body_bytes = record.request_body_bytes or len(body)
-        else:
+        elif body:
             record.sensitive_findings = redacted.counts
         return redacted
 

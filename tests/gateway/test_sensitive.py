@@ -166,6 +166,14 @@ async def test_a_large_request_is_looked_through_beside_other_calls(gateway, ups
     assert any(b"[email]" in record.request_body for record in records.all)
 
 
+async def test_where_there_was_nothing_to_look_at_nothing_is_said_of_it(gateway, upstream, records, answer):
+    upstream.answer = answer(b"{}")
+    client = await gateway(sensitive_data={"policy": "redact_record"})
+    await client.get("/openai/v1/files", headers=KEY)
+    record = await records.one()
+    assert (record.sensitive_policy, record.sensitive_findings) == ("redact_record", None)
+
+
 async def test_an_upstreams_error_that_quotes_it_is_cleaned(gateway, upstream, records, answer):
     upstream.answer = answer(
         json.dumps({"error": {"message": f"bad: {MAIL}"}}).encode(), status="400 Bad Request"
