@@ -167,6 +167,7 @@ def _phone_end(candidate: bytes) -> int:
     ends = [group.end() for group in re.finditer(rb"[0-9]{2,}", candidate)]
     for end in reversed(ends[-4:]):
         number = candidate[:end].translate(None, _SEPARATORS)
-        if 8 <= len(number) <= 16 and checks.phone(number.decode(), None):
+        is_decimal = candidate[end : end + 1] == b"." and candidate[end + 1 : end + 2].isdigit()
+        if not is_decimal and 8 <= len(number) <= 16 and checks.phone(number.decode(), None):
             return end
     return 0

@@ -67,6 +67,7 @@ def test_where_it_is(text, kind, what):
         "git@github.com:a/b.git",
         "ssh://deploy@host.example.com/x",
         "logo@2x.png",
+        "+35236450.6",
         "2026-11-25T10:31:00.123456Z",
         "4111 1111 1111 1112",
         "订单号：13912345678",
