@@ -60,12 +60,33 @@ class Client:
         return connection
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
+    """Carries one call at a time, which ends with it at the latest."""
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._reply = Reply(0.0)
-        self._ended: asyncio.Future[None] | None = None
+        self._ended: asyncio.Future[None] | None = None  # of the call
         self.is_closed = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self.close()
+
+    def close(self) -> None:
+        """At once."""
+        self.is_closed = True
+        self._transport.close()
+        self._end()
+
+    def _end(self) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
+
+
+class _Connection(Connection):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._reply = Reply(0.0)
 
     async def exchange(self, request: bytes, leave_after_s: float | None) -> Reply:
         loop = asyncio.get_running_loop()
@@ -87,15 +108,6 @@ class _Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        del exc
-        self.close()
-
-    def close(self) -> None:
-        self.is_closed = True
-        self._transport.close()
-        self._end()
-
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() == _REQUEST_ID:
             self._reply.request_id = value.decode()
@@ -113,7 +125,3 @@ class _Connection(asyncio.Protocol):
         if not self._parser.should_keep_alive():
             self.close()
         self._end()
-
-    def _end(self) -> None:
-        if self._ended is not None and not self._ended.done():
-            self._ended.set_result(None)

@@ -8,9 +8,9 @@ import asyncio
 import re
 import time
 from dataclasses import dataclass, field
-from typing import cast
 
 import upstream
+from http_client import Connection
 from upstream import Answer
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -72,12 +72,7 @@ class Upstream:
         return upstream.port_of(server)
 
 
-class _Connection(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._ended: asyncio.Future[None] | None = None
-        self.is_closed = False
-
+class _Connection(Connection):
     async def exchange(self, request: bytes, loop: asyncio.AbstractEventLoop) -> Reply:
         self._head: bytes | None = None
         self._tail = self._carry = b""
@@ -116,15 +111,6 @@ class _Connection(asyncio.Protocol):
         reply.end_s = now_s
         self._end()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        del exc
-        self.close()
-
-    def close(self) -> None:
-        self.is_closed = True
-        self._transport.close()
-        self._end()
-
     def _begin(self, data: bytes, head_bytes: int) -> None:
         self._head = data[:head_bytes]
         self._reply.status = self._head[9:12]
@@ -132,10 +118,6 @@ class _Connection(asyncio.Protocol):
         length = _LENGTH.search(self._head)
         self._left_bytes = int(length[1]) if length else None
         self._tail = b"\r\n"  # which the last chunk could follow at once
-
-    def _end(self) -> None:
-        if self._ended is not None and not self._ended.done():
-            self._ended.set_result(None)
 
 
 async def several(target: Target, at_once: int, seconds: float, most: int) -> list[Reply]:
