@@ -31,15 +31,20 @@ class Account:
                 if self._is_to_be_said("unreadable"):
                     log.warning(
                         "record %d of gateway %s is set aside: %s",
-                        *(entry.first_seq, entry.gateway_id, entry.error),
+                        *(entry.first_seq, _printable(entry.gateway_id), entry.error),
                     )
 
 
 def _log_call(row: Row) -> None:
     log.info(
         "call %s: %s → %s %s, %s, total %.0f ms, TTFT %s ms, tokens %s → %s, %s USD",
-        *(row["request_id"], row["model"], row["provider"], row["route"], row["end_reason"]),
+        *(_printable(row[name]) for name in ("request_id", "model", "provider", "route", "end_reason")),
         row["total_latency_ms"],
         *(row["estimated_ttft_ms"], row["actual_prompt_tokens"], row["actual_completion_tokens"]),
         row["estimated_cost_usd"],
     )
+
+
+def _printable(text: object) -> str:
+    """On one line, and nothing that a terminal obeys: it came over the network."""
+    return repr(str(text))[1:-1]

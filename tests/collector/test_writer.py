@@ -251,12 +251,14 @@ async def test_a_job_that_fails_leaves_nothing_behind_and_the_writer_goes_on(run
 
 async def test_in_debug_mode_each_call_is_a_line_in_the_log(running, caplog):
     caplog.set_level("INFO")
-    record = _record()
+    record = _record(model="m\ncall forged\x1b[2J")
     running.switches.debug_mode = True
     await running.inbox.put(_batch(1, record))
     await running.ask("SELECT 1")
     await running.writer.run(lambda _: None)
-    assert f"call {record.request_id}: m → local" in caplog.text
+    (line,) = [entry.getMessage() for entry in caplog.records if entry.getMessage().startswith("call ")]
+    assert line.startswith(f"call {record.request_id}: m\\ncall forged\\x1b[2J → local ")
+    assert line.isprintable()
 
 
 async def test_reanalysis_repairs_what_raw_data_can_and_leaves_the_rest(running):
