@@ -170,6 +170,22 @@ async def test_no_path_leads_anywhere_but_to_the_configured_address(port, upstre
         assert re.findall(rb"(?im)^host: (.*)\r$", request) == [upstream.url.removeprefix("http://").encode()]
 
 
+async def test_nginx_answers_for_the_gateways_own_paths_itself(port, request):
+    """However they are spelt. Alone, a gateway's calls never are those paths."""
+    is_alone = "alone" in request.node.name
+    for path in (
+        b"/metrics",
+        b"/%6detrics",
+        b"//metrics",
+        b"/v1/../metrics",
+        b"/routes",
+        b"http://x/routes?y",
+    ):
+        received = await say(port, b"GET %b HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n" % path)
+        assert re.match(rb"HTTP/1.1 40[04]", received), path
+        assert (b"x-lessllm-request-id" in received) is is_alone, path
+
+
 HOSTS = [
     b"host: evil.test\r\n",
     b"host: localhost\r\nhost: evil.test\r\n",
