@@ -1,5 +1,6 @@
 """What predicting cache hits costs: CPU for a call with a prompt of 100 KB, and memory after a million calls.
 
+Progress goes to stderr, figures to stdout.
 An agent's prompt, of each kind of rule; the client's simulator and the reference play no part.
 """
 
@@ -39,7 +40,9 @@ _WORDS += ["\n", "“quoted”", 'key: "value"']
 def main() -> None:
     """Prints the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--calls", type=int, default=_MILLION, help="whose memory is measured")
+    parser.add_argument(
+        "--calls", type=int, default=_MILLION, help="whose memory is measured; default: 1,000,000"
+    )
     options = parser.parse_args()
     _say("CPU of a prediction, prompt of 100 KB in 40 messages with 20 tools, µs (lowest of 300 calls)")
     _say(f"{'rule':<34}{'all':>8}{'reading the prompt':>20}{'hashing':>10}{'the rest':>10}")
@@ -100,19 +103,32 @@ def _conversation(provider: str, model: str, api_format: ApiFormat) -> Iterator[
 def _memory(calls: int) -> None:
     """Prompts of 2 KB to 20 KB, most of them new: more entries than there is room for."""
     predictor, source = Predictor(), random.Random(1)  # noqa: S311 - words
-    before_kb, begin_s, most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time(), 0
+    before_mb, begin_s, predicting_ns, most = _memory_mb(), time.monotonic(), 0, 0
     text = _text(source, 20_000)
     for number in range(calls):
         content = f"{number} {text[: source.randrange(2000, 20_000)]}"
         request = {"messages": [{"role": "user", "content": content}]}
-        predictor.score([_row("openai", "gpt-4.1", ApiFormat.CHAT, request, number)])
+        row = _row("openai", "gpt-4.1", ApiFormat.CHAT, request, number)
+        begin_ns = time.process_time_ns()
+        predictor.score([row])
+        predicting_ns += time.process_time_ns() - begin_ns
         most = max(most, len(predictor.index))
-    grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) / 1024
-    cpu_s = time.process_time() - begin_s
-    _say(
-        f"\n{calls:,} calls: {most:,} entries at most of {MAX_ENTRIES:,}, process grown by {grown_mb:.0f} MB"
-    )
-    _say(f"{1e6 * cpu_s / calls:.0f} µs a call, making its record included")
+        done = number + 1
+        if done % max(1, calls // 50) == 0:
+            left_s = (time.monotonic() - begin_s) / done * (calls - done)
+            _tell(
+                f"{done:>9,} of {calls:,} calls: {len(predictor.index):,} entries,"
+                f" {_memory_mb() - before_mb:.0f} MB more than at the start; {left_s / 60:.0f} min left"
+            )
+    _say(f"\n{calls:,} calls with prompts of 2 to 20 KB:")
+    _say(f"entries      {most:,} at most, of {MAX_ENTRIES:,}")
+    _say(f"memory       {_memory_mb() - before_mb:.0f} MB more than before, at the most")
+    _say(f"CPU          {predicting_ns / 1000 / calls:.0f} µs a prediction on average")
+
+
+def _memory_mb() -> float:
+    """The most that the process had so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _row(
@@ -152,6 +168,11 @@ def _text(source: random.Random, size: int) -> str:
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 _PRICES = Prices({})

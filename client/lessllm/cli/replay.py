@@ -85,7 +85,9 @@ def _tell_of_key(request: Request, replay: dict[str, Any], key_variable: str | N
     if replay["status_code"] not in {401, 403}:
         return
     provider = replay["provider"]
+    if provider is None:  # it was sent to none, and the gateway said what is missing
+        return
     if provider == provider_of(request):
         variable = key_variable or key_variable_of(request) or "no environment variable"
         note(f"{provider} takes yours from {variable}, or from what --api-key-env names")
-    note(f"the gateway has a key for it if you set providers.{provider or 'NAME'}.api_key")
+    note(f"the gateway has a key for it if you set providers.{provider}.api_key")

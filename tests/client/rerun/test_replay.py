@@ -126,10 +126,10 @@ def test_a_key_that_is_refused_is_said_and_never_shown(run, used, monkeypatch):
     assert "OPENAI_API_KEY" in result.err
     assert "sk-wrong-one" not in result.out + result.err
 
-    for model, provider in (("wrong/gpt-4.1-mini", "wrong"), ("deepseek-chat", "NAME")):
+    for model, provider in (("wrong/gpt-4.1-mini", "wrong"), ("deepseek-chat", "deepseek")):
         other = run("replay", recorded, "--model", model)
         assert other.code == 1
-        assert f"set providers.{provider}.api_key" in other.err
+        assert f"set providers.{provider}.api_key" in other.out + other.err
         assert "OPENAI_API_KEY" not in other.err  # it goes to nobody else
 
 
