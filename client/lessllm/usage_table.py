@@ -15,6 +15,7 @@ _Columns = Mapping[str, tuple[str, Callable[[Any], str]]]
 KINDS: Mapping[str, tuple[str, str, str]] = {
     "model": ("by_model", "model", "all"),
     "user": ("by_user", "user_id", "all"),
+    "key": ("by_key", "client_key", "all"),
     "session": ("by_session", "session_id", "all calls"),
     "day": ("by_day", "date", "all"),
 }

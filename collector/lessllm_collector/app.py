@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from lessllm_shared import api_page, disk
 from lessllm_shared.browser import BrowserGuard
 from lessllm_shared.config import CollectorSettings, sections
+from lessllm_shared.wire import Spent
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from lessllm_collector.api import create_api, install_errors
@@ -51,11 +52,14 @@ class Intake:
     ) -> None:
         inbox = Inbox()
         quarantine = Quarantine(store.path, keeps_content=recording.bodies == "full")
-        self._receiver = Receiver(socket, Ledger(store.committed()), inbox, quarantine)
+        self._receiver = Receiver(socket, Ledger(store.committed()), inbox, quarantine, self._spent)
         interpreter = Interpreter(prices, switches, recording.bodies, predictor)
         self.writer = Writer(store, inbox, interpreter, switches, self._receiver.committed)
         self._path, self._predictor = store.path, predictor
         self._retention = Retention(store, self.writer, quarantine, recording.retention)
+
+    def _spent(self, keys: list[str]) -> list[Spent]:
+        return self.writer.spending.of(keys)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from lessllm_collector import rows
+from lessllm_collector import rows, spending
 from lessllm_collector.cache import Correction
+from lessllm_collector.spending import Booking
 
 _ENTRY_BYTES = 1024  # numbers, and which values are NULL
 
@@ -46,6 +47,7 @@ class Commit:
 
     def __init__(self, entries: Sequence[Entry], corrections: Sequence[Correction] = ()) -> None:
         self.entries = entries
+        self.booked: Booking = {}  # once it is written
         self._corrections = corrections
 
     @property
@@ -84,6 +86,8 @@ class Commit:
                 rows.set_aside(connection, entry.gateway_id, entry.first_seq, entry.error, entry.record)
             elif entry.row is None:
                 rows.add_lost(connection, entry.gateway_id, entry.first_seq, entry.last_seq)
+        self.booked = spending.booking(found)
+        spending.book(connection, self.booked)
         rows.set_committed(connection, self.watermarks)
 
 

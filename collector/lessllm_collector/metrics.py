@@ -1,9 +1,9 @@
 """What the collector counts, for Prometheus: of the calls that it committed, and of itself.
 
-Labels are few (labels.py), and never users. The histograms named gen_ai_… are OpenTelemetry's for generative
-AI, with its buckets. What is not known of a call is left out, never 0; what may be alerted on is 0 from the
-start, for Prometheus sees no increase to a series' first value. This file is long because it is the one place
-that says what a figure means.
+Labels are few (labels.py), and no users but names of client keys. The histograms named gen_ai_… are
+OpenTelemetry's for generative AI, with its buckets. What is not known of a call is left out, never 0; what
+may be alerted on is 0 from the start, for Prometheus sees no increase to a series' first value. This file is
+long because it is the one place that says what a figure means.
 """
 
 import json
@@ -20,6 +20,7 @@ from lessllm_collector.labels import NONE, Names
 GATEWAY_KILLED = "gateway_killed"  # an error_code
 _MODELS = Names(50)  # about 75 series each
 _CODES = Names(50)
+_KEYS = Names(200)  # configured, and told by gateways
 _SECONDS = tuple(0.01 * 2**n for n in range(14))
 _TTFT = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 _TPOT = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5)
@@ -78,6 +79,14 @@ CACHE_COMPARED_TOKENS = Counter(
     "Of calls whose cache hit was predicted and reported: prompt tokens; of these predicted to be read from"
     " the cache (recalibrated_cached_tokens), and reported as read (cached)",
     [*_MODEL, "kind"],
+)
+KEY_COST_USD = Counter(
+    "lessllm_key_cost_usd_total",
+    "Estimated cost of calls whose cost is known, by client key (other: there are 200 others), in USD",
+    ["client_key"],
+)
+KEY_TOKENS = Counter(
+    "lessllm_key_tokens_total", "Prompt and output tokens reported, by client key", ["client_key"]
 )
 DURATION = Histogram(
     "gen_ai_client_operation_duration_seconds",
@@ -205,6 +214,10 @@ def count(row: Mapping[str, Any]) -> None:
     _count_tokens(row, provider, model)
     _count_cache(row, provider, model)
     _count_time(row, provider, model)
+    if row["client_key"] is not None:
+        key = _KEYS.label(row["client_key"])
+        _series(KEY_COST_USD, key).inc(row["estimated_cost_usd"] or 0)
+        _series(KEY_TOKENS, key).inc(row["actual_total_tokens"] or 0)
 
 
 @cache

@@ -14,10 +14,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from lessllm_collector import rows
+from lessllm_collector import rows, spending
 from lessllm_collector.cache import COLUMNS, Predictor
 from lessllm_collector.interpret import Prices, Seen, derive, record_of
 from lessllm_collector.schema import STORED, STORED_NAMES
+from lessllm_collector.spending import Booking
 from lessllm_collector.writer import Writer
 
 STEP_ROWS = 200
@@ -43,7 +44,9 @@ async def reanalyze(
         for start in range(0, len(found), STEP_ROWS):
             chosen = found.slice(start, STEP_ROWS)
             step = partial(_step, chosen=chosen, prices=prices, predictor=predictor, seen_texts=seen_texts)
-            done += await writer.run(step)
+            changed, booked = await writer.run(step)
+            writer.spending.add(booked)
+            done += changed
     return done
 
 
@@ -65,7 +68,7 @@ def _step(
     prices: Prices,
     predictor: Predictor | None,
     seen_texts: Seen,
-) -> int:
+) -> tuple[int, Booking]:
     columns = ", ".join(f'calls."{name}"' for name in STORED_NAMES if name != "timestamp")
     rowids = chosen["rowid"].to_pylist()
     connection.register("chosen", chosen)
@@ -80,11 +83,13 @@ def _step(
     found = [{**row, **derive(record_of(row), prices, seen_texts)} for row in calls]
     corrections = predictor.score(found) if predictor is not None else []
     changed = [row for row in found if row["changes"]]
+    booked = spending.booking(changed, minus=(row for row in calls if row["changes"]))
     if changed:
+        spending.book(connection, booked)
         rows.update(connection, _UNPREDICTED if predictor is None else _DERIVED, changed)
     if corrections:
         rows.correct(connection, corrections)
-    return len(changed)
+    return len(changed), booked
 
 
 def _is_whole(row: Mapping[str, Any]) -> bool:

@@ -6,6 +6,7 @@ queues fill, and records wait in the gateways. A frame that can't be read is cou
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 import zmq.asyncio
 from lessllm_shared import wire
@@ -25,12 +26,19 @@ class Receiver:
     """Reads the socket: `run` until cancelled. `committed` may be called from any thread."""
 
     def __init__(
-        self, socket: zmq.asyncio.Socket, ledger: Ledger, inbox: Inbox, quarantine: Quarantine
+        self,
+        socket: zmq.asyncio.Socket,
+        ledger: Ledger,
+        inbox: Inbox,
+        quarantine: Quarantine,
+        spent: Callable[[list[str]], list[wire.Spent]],
     ) -> None:
+        """`spent`: by these client keys, as committed."""
         self._socket = socket
         self._ledger = ledger
         self._inbox = inbox
         self._quarantine = quarantine
+        self._spent = spent
         self._is_to_be_said = NowAndThen()
         self._peers: dict[str, bytes] = {}  # gateway id → where its answers go
         self._loop = asyncio.get_running_loop()
@@ -66,6 +74,10 @@ class Receiver:
                 await self._accept(Batch(gateway_id, first, first + len(records) - 1, records))
             case wire.Lost(gateway_id=gateway_id, first_seq=first, last_seq=last):
                 await self._accept(Batch(gateway_id, first, last, None))
+            case wire.Ask(gateway_id=gateway_id, keys=list(keys)):
+                # In this order: what is spent is never behind what is committed.
+                committed = self._ledger.state(gateway_id).committed
+                self._answer(wire.Ack(gateway_id, committed, self._spent(keys)))
             case wire.Ask(gateway_id=gateway_id):
                 if (expected := self._ledger.expected(gateway_id)) is not None:
                     self._answer(expected)

@@ -100,6 +100,7 @@ def _view(
 _DAY = {"day": ('CAST("timestamp" AS DATE)', "Day of the calls, UTC.")}
 _MODEL = {"model": ("model", "Model as the client asked. NULL: none.")}
 _USER = {"user_id": ("user_id", "Who called. NULL: not known.")}
+_KEY = {"client_key": ("client_key", "Name of the client's key. NULL: no keys configured, or a wrong one.")}
 _PROVIDER = {"provider": ("provider", "Provider that was called. NULL: rejected before.")}
 
 # One row for each kind that was found in a call
@@ -122,6 +123,7 @@ VIEWS: Mapping[str, View] = {
     "cost_by_day": _view(_DAY, SUMS),
     "cost_by_model": _view({**_DAY, **_MODEL, **_PROVIDER}, SUMS),
     "cost_by_user": _view({**_DAY, **_USER}, SUMS),
+    "cost_by_key": _view({**_DAY, **_KEY}, SUMS),
     "cost_by_session": _view(
         {"session_id": ("session_id", "x-lessllm-session of the calls.")},
         SUMS,

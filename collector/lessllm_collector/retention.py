@@ -23,6 +23,7 @@ from lessllm_collector import metrics
 from lessllm_collector.faults import reason
 from lessllm_collector.quarantine import Quarantine
 from lessllm_collector.schema import BODIES
+from lessllm_collector.spending import first_of_last_month
 from lessllm_collector.store import Store
 from lessllm_collector.writer import Writer
 
@@ -101,6 +102,7 @@ class Retention:
             await asyncio.to_thread(self._quarantine.expire, before)
         if self._keep.calls is not None:
             await self._writer.run(partial(_delete_quarantined, before=now - self._keep.calls))
+            await self._writer.run(partial(_delete_spent, before=now - self._keep.calls))
         await self._writer.run(_measure)
 
     async def _pass(self, deletion: _Deletion, before: datetime) -> int:
@@ -161,6 +163,12 @@ def _empty_quarantined(connection: duckdb.DuckDBPyConnection, *, before: datetim
 
 def _delete_quarantined(connection: duckdb.DuckDBPyConnection, *, before: datetime) -> None:
     connection.execute("DELETE FROM internal.quarantine WHERE received < ?", [before])
+
+
+def _delete_spent(connection: duckdb.DuckDBPyConnection, *, before: datetime) -> None:
+    """What budgets go by stays."""
+    day = min(before.date(), first_of_last_month(datetime.now(UTC).date()))
+    connection.execute("DELETE FROM internal.spent WHERE day < ?", [day])
 
 
 def _measure(connection: duckdb.DuckDBPyConnection) -> None:

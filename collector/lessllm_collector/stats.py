@@ -1,5 +1,5 @@
-"""How the last days' calls went: figures in total and by model, day, user, session, provider and streaming;
-the calls that took longest and cost most; what has no price; how near cache predictions came.
+"""How the last days' calls went: figures in total and by model, day, user, client key, session, provider and
+streaming; the calls that took longest and cost most; what has no price; how near cache predictions came.
 
 Metric columns only are read, but for the beginnings of prompts, where they are asked for. Sums and rates of
 nothing are None, never 0: only counts of calls can be 0. A call whose price is unknown is counted as unpriced
@@ -24,6 +24,7 @@ _KINDS = {
     "by_model": ("model", "model"),
     "by_day": ("date", 'CAST("timestamp" AS DATE)'),
     "by_user": ("user_id", "user_id"),
+    "by_key": ("client_key", "client_key"),
     "by_provider": ("provider", "provider"),
     "by_streaming": ("streaming", "streaming"),
 }

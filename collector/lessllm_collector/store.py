@@ -18,10 +18,11 @@ from pathlib import Path
 import duckdb
 from lessllm_shared.config.sections import Query
 
-from lessllm_collector import room
+from lessllm_collector import room, spending
 from lessllm_collector.faults import explain, reason
 from lessllm_collector.migrations import TooNewError
 from lessllm_collector.preparation import prepare
+from lessllm_collector.spending import Booking
 
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "storage_compatibility_version": "latest",
@@ -77,6 +78,11 @@ class Store:
         """How far each gateway process's records are in the database. Raises StoreError, duckdb.Error."""
         with self.cursor() as cursor:
             return dict(cursor.execute("SELECT gateway_id, committed FROM internal.deliveries").fetchall())
+
+    def spent(self) -> Booking:
+        """What client keys have spent of late. Raises StoreError, duckdb.Error."""
+        with self.cursor() as cursor:
+            return spending.read(cursor)
 
     def size_bytes(self) -> int:
         """Of the file, its log apart."""

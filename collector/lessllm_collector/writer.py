@@ -25,6 +25,7 @@ from lessllm_collector.commit import Commit, in_transaction
 from lessllm_collector.faults import reason
 from lessllm_collector.inbox import Batch, Inbox
 from lessllm_collector.interpreting import Interpreter
+from lessllm_collector.spending import Spending
 from lessllm_collector.store import Store, StoreError
 from lessllm_collector.switches import Switches
 
@@ -56,6 +57,7 @@ class Writer:
         self._inbox = inbox
         self._interpreter = interpreter
         self._account = Account(switches)
+        self.spending = Spending(store.spent())
         self._committed = committed
         self._in_doubt = False  # the database failed, perhaps after a commit
         self._known: dict[str, int] = {}  # what was committed when it was open again
@@ -148,10 +150,13 @@ class Writer:
     def _try(self, commit: Commit) -> Exception | None:
         """Returns why the database can't take it now."""
         try:
-            if not self._is_committed(commit):
+            if self._is_committed(commit):
+                self.spending.load(self._store.spent())
+            else:
                 with self._store.cursor() as connection:
                     room.make(self._store.path, connection, commit.size_bytes)
                     commit.write(connection)
+                self.spending.add(commit.booked)
         except (duckdb.Error, StoreError, room.NoRoom, OSError) as error:
             self._look_at(error)
             return error

@@ -5,7 +5,8 @@ one that can't be read never hides its neighbours. A gateway process numbers its
 under a random id; the collector takes a frame only if it continues what is committed, and answers
 with the highest committed number (`Ack`) or with the number it wants next (`Expect`), to which the
 gateway goes back. Numbers that are gone for good are declared by `Lost`. Who goes on with what a killed
-process left behind asks first (`Ask`).
+process left behind asks first (`Ask`); so does who wants to know what client keys have spent. Fields are only
+ever added, each with a default that is not sent: an older side skips what it does not know.
 """
 
 from typing import Annotated, TypeVar
@@ -40,17 +41,33 @@ class Lost(msgspec.Struct, tag="lost"):
             raise ValueError("last_seq is before first_seq")
 
 
-class Ask(msgspec.Struct, tag="ask"):
-    """How far is the collector with this gateway process? It says Expect, once nothing is under way."""
+class Ask(msgspec.Struct, tag="ask", omit_defaults=True):
+    """How far is the collector with this gateway process? It says Expect, once nothing is under way.
+
+    `keys`: what have these client keys spent? It says Ack, at once.
+    """
 
     gateway_id: GatewayId
+    keys: list[str] | None = None
 
 
-class Ack(msgspec.Struct, tag="ack"):
-    """All records up to and including `committed` are in the database."""
+class Spent(msgspec.Struct, array_like=True, frozen=True):
+    """What a client key's calls of one UTC day (2026-11-26) or month (2026-11) have cost, as committed."""
+
+    key: str
+    period: str
+    calls: int = 0  # with tokens or a cost
+    usd: float = 0.0
+    tokens: int = 0
+    unpriced_calls: int = 0  # of the calls, those that are not in `usd`
+
+
+class Ack(msgspec.Struct, tag="ack", omit_defaults=True):
+    """All records up to and including `committed` are in the database, and what they cost is in `spent`."""
 
     gateway_id: GatewayId
     committed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    spent: list[Spent] | None = None  # this day's and this month's, if it was asked for
 
 
 class Expect(msgspec.Struct, tag="expect"):

@@ -25,6 +25,7 @@ TABLES = (
     "internal.deliveries",
     "internal.lost",
     "internal.quarantine",
+    "internal.spent",
     "main.lessllm_schema",
 )
 

@@ -16,6 +16,10 @@ from lessllm_shared import wire
 from lessllm_shared.wire import Ack, Expect, Lost, Records
 
 
+def spent(keys):
+    return [wire.Spent(key, "2026-11", 3, 0.5, 40, 1) for key in keys]
+
+
 class Link:
     """A receiver, the writer's end of its inbox, and a gateway's socket."""
 
@@ -24,7 +28,7 @@ class Link:
         self.entrance = Entrance(endpoint)
         self.inbox = Inbox()
         quarantine = Quarantine(folder / "calls.duckdb", keeps_content=True)
-        self.receiver = Receiver(self.entrance.socket, Ledger({"known": 10}), self.inbox, quarantine)
+        self.receiver = Receiver(self.entrance.socket, Ledger({"known": 10}), self.inbox, quarantine, spent)
         self.context = zmq.asyncio.Context()
         self.gateway = self.context.socket(zmq.DEALER)
         self.gateway.setsockopt(zmq.LINGER, 0)
@@ -88,6 +92,14 @@ async def test_a_frame_that_can_not_be_read_is_set_aside_and_changes_nothing(lin
     text = (tmp_path / "calls.duckdb.quarantine.jsonl").read_text()
     kept = [json.loads(line) for line in text.splitlines()]
     assert [line["bytes"] for line in kept] == [[len(frame)], [3, 5]]
+
+
+async def test_who_asks_what_keys_have_spent_hears_it_with_what_is_committed(link):
+    await link.gateway.send(wire.pack(Records("known", 11, [b"k"])))
+    await link.taken()
+    answer = await link.ask(wire.Ask("known", ["a", "b"]))  # whatever is under way
+    assert answer == Ack("known", 10, spent(["a", "b"]))
+    assert await link.ask(wire.Ask("other")) == Expect("other", 1)
 
 
 async def test_a_gateway_of_another_version_hears_which_one_this_is(link):
