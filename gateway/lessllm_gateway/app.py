@@ -4,6 +4,7 @@ API paths go to the proxy, past the framework; the gateway's own ones to FastAPI
 page of another origin sends; the proxy does it itself, since it records what it refuses.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -18,6 +19,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from lessllm_gateway.delivery import Delivery
 from lessllm_gateway.intake import Message, Receive
+from lessllm_gateway.keys.gate import Gate
+from lessllm_gateway.keys.safety import check_safety
+from lessllm_gateway.keys.watch import Watch
 from lessllm_gateway.memory import Budget
 from lessllm_gateway.metrics import (
     CALLS_WAITING,
@@ -51,19 +55,25 @@ def create_app(settings: GatewaySettings) -> AsgiApp:
         outbound.ways(upstream, upstream.base.origin)  # a proxy that can't be one is said at the start
     records = Budget(settings.gateway.record_buffer_bytes)
     requests = Budget(max(REQUESTS_BYTES, 4 * settings.gateway.max_request_bytes))
+    keys = Watch(settings.auth)
+    check_safety(settings, keys.ring, router.upstreams.values())
     recording = Recording(settings, records)
+    gate = Gate(keys.ring, lambda: recording.outbox.next_seq - 1)
+    recording.delivery.tell(gate)
     recorder = Recorder(recording.sink, settings.logging.max_body_bytes, records)
     hosts = (*settings.gateway.allowed_hosts, settings.gateway.host)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         del app
+        watching = asyncio.create_task(keys.run())
         async with recording.running():
             yield
+            watching.cancel()
             await outbound.close()
 
     own = FastAPI(title="LessLLM gateway", lifespan=lifespan, docs_url=None, redoc_url=None)
-    proxy = Proxy(settings, Rules(hosts), router, outbound, recorder, requests)
+    proxy = Proxy(settings, Rules(hosts), gate, router, outbound, recorder, requests)
     _add_own_endpoints(own, proxy, recording.delivery, recording.outbox)
     RECORDS_PENDING.set_function(lambda: recording.outbox.pending)
     DELIVERY_STALLED_SECONDS.set_function(lambda: recording.delivery.stalled_s)
@@ -96,9 +106,10 @@ def _add_own_endpoints(app: FastAPI, proxy: Proxy, delivery: Delivery, outbox: O
         return {"status": "ok", "pending": outbox.pending}
 
     @app.get("/metrics", response_class=PlainTextResponse)
-    def metrics() -> Response:
+    async def metrics() -> Response:
         """For Prometheus."""
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        proxy.gate.measure()
+        return Response(await asyncio.to_thread(generate_latest), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/docs", include_in_schema=False)
     def docs() -> HTMLResponse:

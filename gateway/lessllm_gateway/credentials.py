@@ -1,10 +1,9 @@
-"""Whose key: found in a request, compared, and cut to a fingerprint before anything is recorded.
+"""Whose key: found in a request, looked up, and cut to a fingerprint before anything is recorded.
 
 Nothing that leaves this module for a record, a log or an error holds a credential.
 """
 
 import hashlib
-import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
@@ -13,6 +12,7 @@ from lessllm_shared.config.sections import Key
 from lessllm_shared.record import Headers
 
 from lessllm_gateway.errors import Rejection
+from lessllm_gateway.keys.ring import KeyRing
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -29,8 +29,13 @@ _SECRET_PARAMETERS = frozenset({"key", "api_key", "api-key", "access_token", "to
 class Caller:
     """Who calls, and the provider's key that came along: never a key of the gateway's own."""
 
-    name: str | None  # of the configured client key
+    key: Key | None  # the configured client key
     provider_key: str | None
+
+    @property
+    def name(self) -> str | None:
+        """The client key's."""
+        return self.key.name if self.key else None
 
 
 def fingerprint(secret: str) -> str:
@@ -38,27 +43,26 @@ def fingerprint(secret: str) -> str:
     return "fp_" + hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def authenticate(keys: Iterable[Key], headers: RawHeaders, query: str) -> Caller:
-    """Who calls, by the configured client keys; anybody may if there are none. Raises Rejection.
+def authenticate(ring: KeyRing, headers: RawHeaders, query: str) -> Caller:
+    """Who calls, by the client keys; anybody may if none is asked for. Raises Rejection.
 
     A client shows its key in x-lessllm-key, or else where its SDK puts the provider's.
     """
-    keys = tuple(keys)
     shown = _shown_key(headers, query)
-    if not keys:
+    if not ring.asks:
         return Caller(None, shown)
     own = next(
         (value.decode("latin-1").strip() for name, value in headers if name == CLIENT_KEY_HEADER), None
     )
-    name = _owner(keys, shown or "" if own is None else own)
-    if name is None:
+    key = ring.find(shown or "" if own is None else own)
+    if key is None:
         raise Rejection(
             401,
             "invalid_client_key",
             "this gateway asks for one of its own keys, as the SDK's api_key or in x-lessllm-key",
         )
-    is_provider_key = own is not None and shown is not None and _owner(keys, shown) is None
-    return Caller(name, shown if is_provider_key else None)
+    is_provider_key = own is not None and shown is not None and ring.find(shown) is None
+    return Caller(key, shown if is_provider_key else None)
 
 
 def _shown_key(headers: RawHeaders, query: str) -> str | None:
@@ -71,13 +75,6 @@ def _shown_key(headers: RawHeaders, query: str) -> str | None:
             if key:
                 return key
     return dict(parse_qsl(query)).get("key") if "key=" in query else None
-
-
-def _owner(keys: Iterable[Key], shown: str) -> str | None:
-    """Every configured key is compared, in constant time each, so that timing tells nothing."""
-    raw = shown.encode("latin-1", "replace")
-    owners = [key.name for key in keys if hmac.compare_digest(key.key.get_secret_value().encode(), raw)]
-    return owners[0] if owners else None
 
 
 def is_credential(name: bytes) -> bool:

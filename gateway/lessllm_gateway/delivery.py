@@ -7,9 +7,11 @@ process's records, and what killed ones left in the spool: each under its own id
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import zmq.asyncio
 from lessllm_shared import wire
@@ -22,6 +24,7 @@ from lessllm_gateway.outbox import OnDisk, Outbox
 FLUSH_INTERVAL_S = 0.02  # a record waits at most this long: batches cost less than single frames
 RESEND_AFTER_S = 2.0  # without an answer while frames are under way
 RECONNECT_AFTER_S = 1.0  # where ZeroMQ does not do it
+ASK_EVERY_S = 0.5  # what client keys have spent
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,18 @@ class Stream:
     waiting_since_s: float = 0.0  # for an answer
 
 
+class Books(Protocol):
+    """Who keeps what client keys have spent."""
+
+    def wanted(self) -> list[str]:
+        """The keys it wants to know of."""
+        ...
+
+    def heard(self, committed: int, spent: list[wire.Spent]) -> None:
+        """What they have spent, our records up to `committed` included."""
+        ...
+
+
 class Delivery:
     """Moves the records. `run` until cancelled; `drain` before that, to see the last records committed."""
 
@@ -45,6 +60,8 @@ class Delivery:
         self._link = link
         self._streams = {own.outbox.gateway_id: own}
         self._asked: dict[str, asyncio.Future[int]] = {}
+        self._books: Books | None = None
+        self._asked_spent_s = -math.inf
         self._offered = asyncio.Event()
         self._answered = asyncio.Event()
         self._is_to_be_said = NowAndThen()
@@ -100,6 +117,10 @@ class Delivery:
         self._streams[stream.outbox.gateway_id] = stream
         self._offered.set()
 
+    def tell(self, books: Books) -> None:
+        """From now on these hear what client keys have spent."""
+        self._books = books
+
     def remove(self, stream: Stream) -> None:
         """All of these are delivered."""
         del self._streams[stream.outbox.gateway_id]
@@ -115,11 +136,15 @@ class Delivery:
 
     async def _send(self, socket: zmq.asyncio.Socket) -> None:
         while True:
+            keys = self._books.wanted() if self._books is not None else []
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(RESEND_AFTER_S):
+                async with asyncio.timeout(ASK_EVERY_S if keys else RESEND_AFTER_S):
                     await self._offered.wait()
             await asyncio.sleep(FLUSH_INTERVAL_S)
             self._offered.clear()
+            if keys and time.monotonic() - self._asked_spent_s >= ASK_EVERY_S:
+                self._asked_spent_s = time.monotonic()
+                await socket.send(wire.pack(wire.Ask(self._outbox.gateway_id, keys)))
             for gateway_id in tuple(self._asked):
                 await socket.send(wire.pack(wire.Ask(gateway_id)))
             for stream in tuple(self._streams.values()):
@@ -161,8 +186,10 @@ class Delivery:
         outbox = stream.outbox
         committed_before = outbox.committed
         match answer:
-            case wire.Ack(committed=committed):
+            case wire.Ack(committed=committed, spent=spent):
                 outbox.acknowledge(committed)
+                if spent is not None and self._books is not None:
+                    self._books.heard(committed, spent)
             case wire.Expect(next_seq=next_seq):
                 lost = outbox.expect(next_seq)
                 if lost:

@@ -4,6 +4,7 @@ A `Rejection` is raised anywhere on a call's path and turned into bytes once, in
 names stage, route and remedy, never a credential.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -26,13 +27,19 @@ class Rejection(Exception):  # noqa: N818 - an answer, not a fault
     """A call that ends with an answer of ours."""
 
     def __init__(
-        self, status: int, code: str, message: str, end_reason: EndReason = EndReason.REJECTED
+        self,
+        status: int,
+        code: str,
+        message: str,
+        end_reason: EndReason = EndReason.REJECTED,
+        headers: Iterable[tuple[bytes, bytes]] = (),
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.end_reason = end_reason
+        self.headers = list(headers)
 
 
 def error_body(dialect: Dialect, rejection: Rejection) -> bytes:

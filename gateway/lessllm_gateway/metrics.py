@@ -14,6 +14,27 @@ CALLS = Counter(
     ["provider", "end_reason"],
 )
 OPEN_CALLS = Gauge("lessllm_gateway_open_calls", "Calls under way")
+REJECTED_CALLS = Counter(
+    "lessllm_gateway_rejected_calls_total",
+    "Calls that the gateway refused, by its error code (rate_limited, budget_exceeded, invalid_client_key, …)"
+    " and the client key's name (none: no key, or not known)",
+    ["code", "client_key"],
+)
+BUDGET = Gauge(
+    "lessllm_gateway_budget",
+    "Budgets of client keys, by unit (usd, tokens) and period (day, month; UTC)",
+    ["client_key", "unit", "per"],
+)
+BUDGET_SPENT = Gauge(
+    "lessllm_gateway_budget_spent",
+    "What is spent of them: what the collector said last, and what this gateway assumes of calls that are"
+    " under way or not acknowledged",
+    ["client_key", "unit", "per"],
+)
+KEYS_FILE_READ = Gauge(
+    "lessllm_gateway_keys_file_read",
+    "0: auth.keys_file has changed and can't be read, and the client keys before that still hold; else 1",
+)
 TRIES = Counter(
     "lessllm_gateway_tries_total",
     "Tries at an upstream, by provider, route (direct, or the proxy) and error code (none: it answered). A"

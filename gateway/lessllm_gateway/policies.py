@@ -33,21 +33,11 @@ class Policies:
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._default = _rule(settings.sensitive_data, Rule("flag", frozenset(KINDS)))
-        self._keys = {
-            key.name: _rule(key.sensitive_data, self._default)
-            for key in settings.auth.keys
-            if key.sensitive_data is not None
-        }
         self._models = _by_name(settings.models, self._default)
 
-    @property
-    def act(self) -> bool:
-        """Whether any of them does."""
-        return any(rule.acts for rule in (self._default, *self._keys.values(), *self._models.values()))
-
-    def of(self, key: str | None, model: str | None) -> Rule:
-        """What holds for a call. A request that names no model may go to any."""
-        said = [self._keys[key]] if key in self._keys else []
+    def of(self, of_key: SensitiveData | None, model: str | None) -> Rule:
+        """What holds for a call, by what its key says. A request that names no model may go to any."""
+        said = [] if of_key is None else [_rule(of_key, self._default)]
         if model is None:
             said += self._models.values() if said else (self._default, *self._models.values())
         elif model in self._models:

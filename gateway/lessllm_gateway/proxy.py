@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lessllm_shared.browser import Rules
 from lessllm_shared.config import GatewaySettings
-from lessllm_shared.config.sections import Timeouts
+from lessllm_shared.config.sections import Key, Timeouts
 from lessllm_shared.record import ApiFormat, CallRecord, EndReason
 
 from lessllm_gateway import recorder
@@ -21,8 +21,9 @@ from lessllm_gateway.credentials import Caller, RawHeaders, authenticate
 from lessllm_gateway.crossing import Crossing
 from lessllm_gateway.errors import Dialect, Rejection, error_body
 from lessllm_gateway.intake import Message, Presence, Receive, TooLarge, read_body
+from lessllm_gateway.keys.gate import Gate, Ticket
 from lessllm_gateway.memory import Budget, Lease
-from lessllm_gateway.metrics import OPEN_CALLS
+from lessllm_gateway.metrics import OPEN_CALLS, REJECTED_CALLS
 from lessllm_gateway.models import Catalogue
 from lessllm_gateway.outbound import Outbound
 from lessllm_gateway.policies import Policies, Rule
@@ -30,7 +31,7 @@ from lessllm_gateway.pursuit import Asking, Pursuit
 from lessllm_gateway.recorder import Recorder
 from lessllm_gateway.relay import Relay, Send
 from lessllm_gateway.request import Asked, Endpoint, find_endpoint, guess_dialect, read_fields
-from lessllm_gateway.routing import Router
+from lessllm_gateway.routing import Router, check_scope
 from lessllm_gateway.translate.messages_to_chat import token_count
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Proxy:
         self,
         settings: GatewaySettings,
         rules: Rules,
+        gate: Gate,
         router: Router,
         outbound: Outbound,
         recorder: Recorder,
@@ -57,6 +59,7 @@ class Proxy:
     ) -> None:
         self.settings = settings
         self.rules = rules
+        self.gate = gate
         self.router = router
         self.catalogue = Catalogue(settings.models)
         self.outbound = outbound
@@ -119,6 +122,8 @@ class Call:
         self._body = b""
         self._rule: Rule | None = None  # on sensitive data, once what holds is known
         self._dialect: Dialect = guess_dialect(self._path, self._headers)
+        self._key: Key | None = None  # the client's
+        self._ticket: Ticket | None = None
 
     async def run(self) -> None:
         """The call from top to bottom."""
@@ -126,12 +131,13 @@ class Call:
         try:
             self._refuse_web_pages()
             endpoint = self._find_endpoint()
-            caller = authenticate(self._proxy.settings.auth.keys, self._scope["headers"], self._query)
-            self._record.client_key = caller.name
+            caller = self._let_in()
             await self._read_request()
             asked = read_fields(endpoint, self._header(b"content-type"), self._body)
             recorder.note_request(self._record, asked)
             await self._put_down_request()
+            if caller.key is not None:
+                check_scope(caller.key, endpoint, asked)
             await self._answer(endpoint, caller, asked)
         except Rejection as rejection:
             await self._refuse(rejection)
@@ -161,6 +167,8 @@ class Call:
         self._keep_out_sensitive_data()
         self._lease.close()
         self._proxy.recorder.finish(self._record)
+        if self._ticket is not None:
+            self._proxy.gate.finish(self._ticket, self._record)
 
     def _refuse_web_pages(self) -> None:
         refusal = self._proxy.rules.judge(self._scope["headers"], self._scope.get("server"))
@@ -172,6 +180,15 @@ class Call:
         self._dialect = endpoint.dialect
         self._record.api_format = endpoint.api_format
         return endpoint
+
+    def _let_in(self) -> Caller:
+        gate = self._proxy.gate
+        caller = authenticate(gate.ring, self._scope["headers"], self._query)
+        self._key = caller.key
+        if caller.key is not None:
+            self._record.client_key = self._record.user_id = caller.name
+            self._ticket = gate.admit(caller.key)
+        return caller
 
     async def _read_request(self) -> None:
         try:
@@ -204,7 +221,8 @@ class Call:
             raise refusal
 
     def _find_rule(self) -> Rule:
-        self._rule = self._proxy.policies.of(self._record.client_key, self._record.model)
+        of_key = None if self._key is None else self._key.sensitive_data
+        self._rule = self._proxy.policies.of(of_key, self._record.model)
         self._record.sensitive_policy = self._rule.policy
         return self._rule
 
@@ -279,10 +297,14 @@ class Call:
         record = self._record
         record.end_reason = rejection.end_reason
         record.error_code, record.error_message = rejection.code, rejection.message
+        if rejection.end_reason is EndReason.REJECTED:
+            REJECTED_CALLS.labels(rejection.code, record.client_key or "none").inc()
         if rejection.end_reason is not EndReason.CLIENT_CANCELLED:
             has_names = self._dialect == "anthropic" or record.api_format is ApiFormat.RESPONSES
             event_name = b"event: error\n" if has_names else b""
-            await self._relay.fail(rejection.status, error_body(self._dialect, rejection), event_name)
+            await self._relay.fail(
+                rejection.status, error_body(self._dialect, rejection), event_name, rejection.headers
+            )
 
     def _header(self, name: bytes) -> str:
         return self._headers.get(name, b"").decode("latin-1")

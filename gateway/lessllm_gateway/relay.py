@@ -115,10 +115,10 @@ class Relay:
         self._client_tape = self._new_tape()
         await self._own(200, body, more)
 
-    async def fail(self, status: int, body: bytes, event_name: bytes) -> None:
+    async def fail(self, status: int, body: bytes, event_name: bytes, more: RawHeaders) -> None:
         """An error of ours: an answer, or what can still be said in one that has begun."""
         if not self.started:
-            await self._own(status, body, [])
+            await self._own(status, body, more)
         elif self._is_event_stream and not self.finished:
             # A client that reads nothing gets nothing, and that is no error of ours.
             with contextlib.suppress(TimeoutError):

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from lessllm_shared.config import ConfigError, GatewaySettings
+from lessllm_shared.config.sections import Key
 from lessllm_shared.record import ApiFormat
 
 from lessllm_gateway.credentials import Caller
@@ -39,6 +40,30 @@ class Target:
     drops_params: bool  # when formats cross: what can't be kept is left out
 
 
+def check_scope(key: Key, endpoint: Endpoint, asked: Asked) -> None:
+    """Whether the client key is for the model, as clients call it. Raises Rejection.
+
+    At /{provider}/… a model is called provider/model, as it could be at /v1/… too.
+    """
+    if not key.models or endpoint.lists_models or (key.passthrough and not _is_inference(endpoint)):
+        return
+    name = asked.model or ""
+    if endpoint.provider is not None:
+        name = f"{endpoint.provider}/{name}"
+    if name and _is_inference(endpoint) and any(fnmatchcase(name, pattern) for pattern in key.models):
+        return
+    what = f"the model {name!r}" if asked.model else "calls that name no model"
+    raise Rejection(
+        403,
+        "model_not_allowed",
+        f"the client key {key.name} is not for {what}; it is for: {', '.join(key.models)}",
+    )
+
+
+def _is_inference(endpoint: Endpoint) -> bool:
+    return endpoint.api_format is not ApiFormat.OTHER or endpoint.lists_models
+
+
 class Router:
     """Resolves the configuration once; `target` decides for each call."""
 
@@ -47,7 +72,6 @@ class Router:
         self.formats = {name: upstream.format for name, upstream in self.upstreams.items()}
         self.models = settings.models
         self._gateway = settings.gateway
-        self._keys_required = bool(settings.auth.keys)
         self._provider_by_name = lru_cache(1024)(self._find_provider_by_name)
         for alias, model in settings.models.items():
             self._check_provider(f"models.{alias}.provider", model.provider)
@@ -166,12 +190,14 @@ class Router:
                 f"{for_model} {upstream.name}, for which there is no key: set"
                 f" providers.{upstream.name}.api_key, or send your own to that provider's own endpoint",
             )
-        if self._keys_required and endpoint.api_format is ApiFormat.OTHER and not endpoint.lists_models:
+        key = caller.key
+        if key is not None and not (key.passthrough or _is_inference(endpoint)):
             raise Rejection(
                 403,
                 "endpoint_not_allowed",
                 "a shared provider key opens inference endpoints only: others hold what everybody stored"
-                " there; send a provider key of your own beside x-lessllm-key",
+                " there; send a provider key of your own beside x-lessllm-key, or have passthrough set for"
+                " this key",
             )
         return upstream.configured_key or upstream.environment_key, False
 

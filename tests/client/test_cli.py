@@ -12,7 +12,7 @@ from lessllm import __version__, cli
 COMMANDS = (
     *("demo", "server", "check", "stats", "suggestions", "sensitive", "calls", "show"),
     *("replay", "compare", "query", "export"),
-    *("backup", "compact", "keys", "reanalyze"),
+    *("backup", "compact", "client-key", "keys", "reanalyze"),
 )
 
 

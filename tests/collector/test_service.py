@@ -93,6 +93,7 @@ async def process(document):
         ("collector: {prot: 1}", "collector.prot: unknown key; did you mean port?"),
         ("collector: {endpoint: 'http://x'}", "collector.endpoint: "),
         ("collector: {endpoint: 'tcp://*:5555'}", "set the keys that `lessllm keys` makes, or"),
+        ("collector: {host: 0.0.0.0}", "collector.host: whoever reaches 0.0.0.0 could read every call"),
         ("collector: {query: {memory_limit: lots}}", "collector.query.memory_limit: "),
         ("prices: {m: {input_usd_per_mtok: -1, output_usd_per_mtok: 1}}", "prices.m.input_usd_per_mtok: "),
         ("logging: {storage: postgres}", "logging.storage: "),

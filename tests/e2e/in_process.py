@@ -15,6 +15,8 @@ from lessllm_collector.interpret import Prices, interpret
 from lessllm_gateway.egress import tcp
 from lessllm_gateway.egress.dialer import Dialer
 from lessllm_gateway.egress.pool import Pool
+from lessllm_gateway.keys.gate import Gate
+from lessllm_gateway.keys.ring import KeyRing
 from lessllm_gateway.memory import Budget
 from lessllm_gateway.outbound import Outbound
 from lessllm_gateway.proxy import Proxy
@@ -74,6 +76,7 @@ async def gateway(document: dict[str, Any], resolve: tcp.Resolve = tcp.resolve) 
     app = Proxy(
         settings,
         Rules(()),
+        Gate(KeyRing(settings.auth.keys)),
         router,
         outbound,
         Recorder(rows, settings.logging.max_body_bytes, records),

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 import uvicorn
+from lessllm_gateway.keys.gate import Gate
+from lessllm_gateway.keys.ring import KeyRing
 from lessllm_gateway.memory import Budget
 from lessllm_gateway.outbound import Outbound
 from lessllm_gateway.proxy import Proxy
@@ -141,7 +143,8 @@ class Gateway:
         recorder = Recorder(self._records, settings.logging.max_body_bytes, budget)
         rules = Rules(settings.gateway.allowed_hosts)
         router = Router(settings, environ or {})
-        return Proxy(settings, rules, router, outbound, recorder, requests or Budget(1 << 30))
+        self.gate = Gate(KeyRing(settings.auth.keys))
+        return Proxy(settings, rules, self.gate, router, outbound, recorder, requests or Budget(1 << 30))
 
     async def __call__(self, environ=None, requests=None, **sections) -> httpx.AsyncClient:
         app = await self.app(environ, requests, **sections)

@@ -1,6 +1,7 @@
 """The whole app: which web pages get in, and the gateway's own endpoints."""
 
 import contextlib
+import os
 import time
 
 import anthropic
@@ -89,10 +90,11 @@ async def test_the_official_sdks_pass(gateway, upstream, answer):
 
 async def test_configured_names_and_the_address_that_it_listens_on_are_known(serving):
     gateway = {"host": "192.0.2.7", "allowed_hosts": ["lessllm.company.com"]}
-    async with running(serving, gateway=gateway, logging={"enabled": False}) as client:
+    known = {"auth": {"allow_anybody": True}, "logging": {"enabled": False}}
+    async with running(serving, gateway=gateway, **known) as client:
         for host in ("lessllm.company.com", "192.0.2.7:8000", "localhost:8000"):
             assert (await client.get("/readyz", headers={"host": host})).status_code == 200
-    async with running(serving, gateway={"host": "0.0.0.0"}, logging={"enabled": False}) as client:
+    async with running(serving, gateway={"host": "0.0.0.0"}, **known) as client:
         assert (await client.get("/readyz", headers={"host": "0.0.0.0:8000"})).status_code == 403
 
 
@@ -120,7 +122,7 @@ async def test_every_metric_has_a_name_of_ours_and_says_what_it_means(serving):
         text = (await client.get("/metrics")).text
     families = list(text_string_to_metric_families(text))
     ours = {family.name: family for family in families if family.name.startswith("lessllm_gateway_")}
-    assert len(ours) == 21
+    assert len(ours) == 25
     assert not any(family.name.endswith("_created") for family in families)
     assert all(len(family.documentation) > 10 for family in ours.values())
     calls = ours["lessllm_gateway_calls"].samples
@@ -142,6 +144,27 @@ async def test_routes_show_whose_key_is_used_and_none_itself(serving):
     }
     assert (routes["local"]["routes"], routes["anthropic"]["key"]) == (["direct"], "client")
     assert "CANARY" not in response.text
+
+
+BUDGET = {"keys": [{"name": "a", "key": "CANARY", "budgets": [{"usd": 1, "per": "day"}]}]}
+OPEN = {"providers": {"openai": {"api_key": "sk-CANARY"}}}  # to whoever reaches it
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {**OPEN, "gateway": {"host": "localhost"}},
+        {**OPEN, "gateway": {"host": "::"}, "auth": {"allow_anybody": True}},
+        {**OPEN, "gateway": {"host": "0.0.0.0"}, "auth": BUDGET},
+        {"gateway": {"host": "0.0.0.0"}},
+    ],
+)
+def test_beyond_loopback_it_starts_with_client_keys_or_none_of_providers_or_when_told_so(
+    sections, monkeypatch
+):
+    for name in [name for name in os.environ if name.endswith("_API_KEY")]:
+        monkeypatch.delenv(name)
+    create_app(load(GatewaySettings, sections, {}))
 
 
 @pytest.mark.parametrize(
@@ -174,6 +197,10 @@ async def test_routes_show_whose_key_is_used_and_none_itself(serving):
         ({"models": {"m": {"provider": "openai", "fallbacks": ["nobody"]}}}, "models.m.fallbacks"),
         ({"models": {"m": {"provider": "openai", "fallbacks": ["m"]}}}, "models.m.fallbacks"),
         ({"tls": {"ca_file": "/nowhere.pem"}}, "tls.ca_file"),
+        ({"auth": {"keys_file": "/nowhere.yaml"}}, "/nowhere.yaml"),
+        ({"auth": BUDGET, "logging": {"enabled": False}}, "auth"),
+        ({**OPEN, "gateway": {"host": "0.0.0.0"}}, "gateway.host"),
+        ({**OPEN, "gateway": {"host": "gateway.example"}}, "gateway.host"),
     ],
 )
 def test_a_configuration_that_can_not_work_is_refused_at_the_start(sections, key):

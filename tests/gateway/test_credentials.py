@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from lessllm_gateway import credentials
 from lessllm_gateway.credentials import Caller, authenticate
 from lessllm_gateway.errors import Rejection
+from lessllm_gateway.keys.ring import KeyRing
 from lessllm_shared import record as rec
 from lessllm_shared.config.sections import Key
 from lessllm_shared.record import EndReason
@@ -16,6 +17,7 @@ from lessllm_shared.record import EndReason
 CHAT = {"model": "gpt-4o", "messages": []}
 COMPLETION = b'{"id":"c1","object":"chat.completion","choices":[]}'
 KEYS = [Key(name="team-a", key="lk-a"), Key(name="team-b", key="lk-b"), Key(name="team-c", key="schlüssel")]
+TEAM_A, TEAM_B, TEAM_C = KEYS
 GATEWAY_KEYS = {"keys": [{"name": "team-a", "key": "lk-a"}, {"name": "team-b", "key": "lk-b"}]}
 CANARY = "sk-CANARY-7f3a"
 
@@ -23,21 +25,21 @@ CANARY = "sk-CANARY-7f3a"
 @pytest.mark.parametrize(
     ("headers", "query", "caller"),
     [
-        ([(b"authorization", b"Bearer lk-a")], "", Caller("team-a", None)),
-        ([(b"authorization", b"bearer  lk-a ")], "", Caller("team-a", None)),
-        ([(b"authorization", b"lk-b")], "", Caller("team-b", None)),
-        ([(b"x-api-key", b"lk-b")], "", Caller("team-b", None)),
-        ([(b"api-key", b"lk-b")], "", Caller("team-b", None)),
-        ([(b"x-goog-api-key", b"lk-b")], "", Caller("team-b", None)),
-        ([(b"authorization", "Bearer schlüssel".encode())], "", Caller("team-c", None)),
-        ([], "x=1&key=lk-a", Caller("team-a", None)),
-        ([(b"x-lessllm-key", b"lk-a")], "", Caller("team-a", None)),
-        ([(b"x-lessllm-key", b"lk-a"), (b"authorization", b"Bearer sk")], "", Caller("team-a", "sk")),
-        ([(b"x-lessllm-key", b"lk-a"), (b"authorization", b"Bearer lk-b")], "", Caller("team-a", None)),
+        ([(b"authorization", b"Bearer lk-a")], "", (TEAM_A, None)),
+        ([(b"authorization", b"bearer  lk-a ")], "", (TEAM_A, None)),
+        ([(b"authorization", b"lk-b")], "", (TEAM_B, None)),
+        ([(b"x-api-key", b"lk-b")], "", (TEAM_B, None)),
+        ([(b"api-key", b"lk-b")], "", (TEAM_B, None)),
+        ([(b"x-goog-api-key", b"lk-b")], "", (TEAM_B, None)),
+        ([(b"authorization", "Bearer schlüssel".encode())], "", (TEAM_C, None)),
+        ([], "x=1&key=lk-a", (TEAM_A, None)),
+        ([(b"x-lessllm-key", b"lk-a")], "", (TEAM_A, None)),
+        ([(b"x-lessllm-key", b"lk-a"), (b"authorization", b"Bearer sk")], "", (TEAM_A, "sk")),
+        ([(b"x-lessllm-key", b"lk-a"), (b"authorization", b"Bearer lk-b")], "", (TEAM_A, None)),
     ],
 )
 def test_a_client_key_is_found_wherever_an_sdk_puts_it(headers, query, caller):
-    assert authenticate(KEYS, headers, query) == caller
+    assert authenticate(KeyRing(KEYS), headers, query) == Caller(*caller)
 
 
 @pytest.mark.parametrize(
@@ -55,13 +57,13 @@ def test_a_client_key_is_found_wherever_an_sdk_puts_it(headers, query, caller):
 )
 def test_anything_else_gets_nobody_in(headers, query):
     with pytest.raises(Rejection) as caught:
-        authenticate(KEYS, headers, query)
+        authenticate(KeyRing(KEYS), headers, query)
     assert (caught.value.status, caught.value.code) == (401, "invalid_client_key")
 
 
 def test_without_client_keys_everybody_may_call_with_a_providers_key():
-    assert authenticate([], [(b"authorization", b"Bearer sk")], "") == Caller(None, "sk")
-    assert authenticate([], [], "") == Caller(None, None)
+    assert authenticate(KeyRing(), [(b"authorization", b"Bearer sk")], "") == Caller(None, "sk")
+    assert authenticate(KeyRing(), [], "") == Caller(None, None)
 
 
 @given(st.text(max_size=60), st.text(max_size=60))

@@ -7,6 +7,7 @@ import json
 import pytest
 from lessllm_gateway.policies import Policies
 from lessllm_shared.config import ConfigError, GatewaySettings, load
+from lessllm_shared.config.sections import SensitiveData
 from lessllm_shared.record import EndReason
 
 MAIL = "zhang.wei@example.org"
@@ -193,22 +194,20 @@ def test_a_key_or_a_model_says_otherwise_and_the_strictest_holds():
             "safe": {"provider": "ollama", "model": "llama", "fallbacks": ["fast"], "sensitive_data": OFF},
             "plain": {"provider": "openai", "model": "gpt-5"},
         },
-        auth={
-            "keys": [{"name": "tests", "key": "k-1", "sensitive_data": OFF}, {"name": "team", "key": "k-2"}]
-        },
     )
-    by_default = ("redact_record", "jwt" in found.of("team", "plain").kinds)
-    assert by_default == ("redact_record", True) and "email" not in found.of("team", "plain").kinds
-    assert found.of("team", "fast").policy == "block" and found.of("team", "fast").kinds == {
+    tests = SensitiveData(**OFF)  # what a key says
+    by_default = ("redact_record", "jwt" in found.of(None, "plain").kinds)
+    assert by_default == ("redact_record", True) and "email" not in found.of(None, "plain").kinds
+    assert found.of(None, "fast").policy == "block" and found.of(None, "fast").kinds == {
         "card",
         "unchecked",
     }
-    assert found.of("team", "openai/gpt-4o-mini").policy == found.of(None, "gpt-4o-mini").policy == "block"
-    assert found.of("team", "own").policy == found.of("tests", "plain").policy == "off"
-    assert found.of("tests", "fast").policy == "block"
-    assert found.of("team", "safe").policy == "block"  # its fallback leaves the house
-    assert found.of("team", None).policy == "block"
-    assert not policies().act and policies().of(None, "m").policy == "flag"
+    assert found.of(None, "openai/gpt-4o-mini").policy == found.of(None, "gpt-4o-mini").policy == "block"
+    assert found.of(None, "own").policy == found.of(tests, "plain").policy == "off"
+    assert found.of(tests, "fast").policy == "block"
+    assert found.of(None, "safe").policy == "block"  # its fallback leaves the house
+    assert found.of(None, None).policy == "block"
+    assert policies().of(None, "m").policy == "flag"
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ _COMMANDS = {
     "export": "Write recorded calls to a Parquet file.",
     "backup": "Copy the whole database while it is in use.",
     "compact": "Give the space of deleted calls back, while nothing runs.",
+    "client-key": "Make a key for a client of the gateway.",
     "keys": "Make keys for gateways and collector on different machines.",
     "reanalyze": "Work tokens, cost and times out again from the raw data.",
 }
@@ -46,7 +47,7 @@ class _Commands(click.Group):
         del ctx
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(f"lessllm.cli.{cmd_name}").command
+        command: click.Command = import_module(f"lessllm.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 import httpx
-from lessllm_shared.addresses import is_loopback
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -45,8 +44,6 @@ def command(host: str | None, port: int | None, collector_port: int | None, conf
 
     def on_ready(running: state.Running) -> None:
         show(*_banner(plan, running, source))
-        for warning in _warnings(plan):
-            note(f"warning: {warning}")
 
     asyncio.run(serve(plan, state.ServerState(plan.database), stays=True, on_ready=on_ready, say=note))
 
@@ -88,15 +85,6 @@ def _routes(providers: dict[str, Any], configured: set[str]) -> RenderableType:
 def _shortened(names: list[str]) -> str:
     """The first two of many."""
     return ", ".join(names) if len(names) < 4 else f"{names[0]}, {names[1]} and {len(names) - 2} more"
-
-
-def _warnings(plan: Plan) -> Iterable[str]:
-    host = plan.overrides.host or plan.gateway.gateway.host
-    if not plan.gateway.auth.keys and not is_loopback(host):
-        yield (
-            f"the gateway listens on {host} and asks for no key: whoever reaches it uses your providers'"
-            " keys. Set auth.keys."
-        )
 
 
 def _short(path: Path) -> str:

@@ -131,12 +131,12 @@ def load(
         if name not in _ALL_SECTIONS
     ]
     own = {name: value for name, value in document.items() if name in settings.model_fields}
-    expanded = _expand(own, (), environ, problems)
+    expanded = expand(own, (), environ, problems)
     named = {problem.partition(":")[0] for problem in problems}  # an unset variable is no value too
     try:
         loaded = settings(**expanded)
     except ValidationError as error:
-        described = (_describe(settings, detail) for detail in error.errors(include_input=False))
+        described = (describe(settings, detail) for detail in error.errors(include_input=False))
         problems += [problem for problem in described if problem.partition(":")[0] not in named]
     else:
         if not problems:
@@ -147,11 +147,12 @@ def load(
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
-def _expand(value: Any, path: tuple[str, ...], environ: Mapping[str, str], problems: list[str]) -> Any:
+def expand(value: Any, path: tuple[str, ...], environ: Mapping[str, str], problems: list[str]) -> Any:
+    """The value with its `${VAR}`. What is not set is added to `problems`, by its path."""
     if isinstance(value, dict):
-        return {str(k): _expand(v, (*path, str(k)), environ, problems) for k, v in value.items()}
+        return {str(k): expand(v, (*path, str(k)), environ, problems) for k, v in value.items()}
     if isinstance(value, list):
-        return [_expand(v, (*path, str(i)), environ, problems) for i, v in enumerate(value)]
+        return [expand(v, (*path, str(i)), environ, problems) for i, v in enumerate(value)]
     if not isinstance(value, str):
         return value
 
@@ -168,7 +169,8 @@ def _expand(value: Any, path: tuple[str, ...], environ: Mapping[str, str], probl
     return _VARIABLE.sub(replace, value)
 
 
-def _describe(settings: type[BaseModel], detail: ErrorDetails) -> str:
+def describe(settings: type[BaseModel], detail: ErrorDetails) -> str:
+    """A mistake in a line: its key, what is wrong, and the nearest right one."""
     path = [str(part) for part in detail["loc"]]
     key = ".".join(path)
     if detail["type"] == "extra_forbidden":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -20,12 +21,15 @@ from pydantic import (
 from lessllm_shared.config.values import (
     CurveKey,
     Duration,
+    HashedKey,
     HttpUrl,
+    Moment,
     Port,
     Seconds,
     Secret,
     SensitiveKinds,
     SensitivePolicy,
+    Sha256,
     UsdPerMtok,
 )
 from lessllm_shared.providers import WireFormat
@@ -165,18 +169,83 @@ class Model(Section):
     sensitive_data: SensitiveData | None = None
 
 
-class Key(Section):
-    """A client's key. Its name is the user in the records."""
+class Budget(Section):
+    """What a client key may spend in a UTC day or month: USD or tokens."""
 
-    name: Annotated[str, Field(min_length=1)]
-    key: Secret
+    usd: Annotated[float | None, Field(gt=0)] = None
+    tokens: Annotated[int | None, Field(ge=1)] = None
+    per: Literal["day", "month"]
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        if (self.usd is None) == (self.tokens is None):
+            raise ValueError("a budget is of usd or of tokens; for both, write two budgets")
+        return self
+
+
+class Key(Section):
+    """A client's key, and what it may do. Its name is the user in the records."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    key: Annotated[HashedKey | None, Field(repr=False)] = None
+    key_sha256: Annotated[Sha256 | None, Field(repr=False)] = None  # instead of the key itself
+    enabled: bool = True
+    expires: Moment | None = None
+    models: tuple[str, ...] = ()  # as clients call them, * for any text; none: all
+    passthrough: bool = False  # also other than inference endpoints, with the providers' shared keys
+    budgets: tuple[Budget, ...] = ()
+    requests_per_minute: Annotated[int | None, Field(ge=1)] = None  # of one gateway process
+    tokens_per_minute: Annotated[int | None, Field(ge=1)] = None
+    concurrent_calls: Annotated[int | None, Field(ge=1)] = None  # of one gateway process
     sensitive_data: SensitiveData | None = None
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if (self.key is None) == (self.key_sha256 is None):
+            raise ValueError("set one of key and key_sha256; `lessllm client-key NAME` makes both")
+        return self
+
+    @property
+    def is_spending(self) -> bool:
+        """What it spends matters: it has a budget, or a limit of tokens."""
+        return bool(self.budgets) or self.tokens_per_minute is not None
+
+    @property
+    def digest(self) -> bytes:
+        """The key's SHA-256."""
+        return bytes.fromhex(self.key or self.key_sha256 or "")
+
+
+def _told_apart(keys: tuple[Key, ...]) -> tuple[Key, ...]:
+    if len({key.name for key in keys}) < len(keys):
+        raise ValueError("two keys have the same name")
+    if len({key.digest for key in keys}) < len(keys):
+        raise ValueError("two names have the same key")
+    return keys
+
+
+Keys = Annotated[tuple[Key, ...], AfterValidator(_told_apart)]
+
+
+class KeysFile(Section):
+    """The content of auth.keys_file."""
+
+    keys: Keys  # to be named even when there are none: a file is empty while it is written
 
 
 class Auth(Section):
-    """Who may call. No keys: everybody who reaches the port."""
+    """Who may call. Neither keys nor a file of them: everybody who reaches the port."""
 
-    keys: tuple[Key, ...] = ()
+    keys: Keys = ()
+    keys_file: Path | None = None  # more keys, read again when it changes
+    allow_anybody: bool = (
+        False  # beyond this machine, with the providers' keys: when there are no client keys
+    )
+
+    @property
+    def asks_for_keys(self) -> bool:
+        """A file that holds no key lets nobody in."""
+        return bool(self.keys) or self.keys_file is not None
 
 
 class Gateway(Section):
@@ -223,6 +292,7 @@ class Collector(Section):
     allow_plaintext: bool = False  # beyond this machine, where there are no keys
     allowed_hosts: tuple[str, ...] = ()
     api_key: Secret | None = None
+    allow_anybody: bool = False  # beyond this machine, where there is no api_key
     query: Query = Query()
 
     @field_validator("endpoint")

@@ -1,9 +1,10 @@
 """The kinds of values in lessllm.yaml, and how they are written. A mistake is said without the value."""
 
 import difflib
+import hashlib
 import re
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
@@ -16,6 +17,25 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
 Secret = Annotated[SecretStr, Field(min_length=1)]
 UsdPerMtok = Annotated[float, Field(ge=0)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
+
+
+def _hashed(value: object) -> object:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("must be a text, and not empty")
+    return hashlib.sha256(value.strip().encode()).hexdigest()  # files with secrets end with a line break
+
+
+HashedKey = Annotated[str, BeforeValidator(_hashed)]  # a key in the file, its SHA-256 in memory
+
+
+def _with_zone(value: datetime) -> datetime:
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+Moment = Annotated[
+    datetime, AfterValidator(_with_zone)
+]  # a date is its beginning; UTC where no zone is named
 
 
 def _duration(value: object) -> object:
