@@ -1,5 +1,6 @@
 """What stands in docker-compose.yml and deploy/: its promises of isolation, and configuration that loads."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,14 @@ def test_what_is_published_is_on_loopback_unless_a_variable_says_otherwise_and_r
         assert service["environment"]["LESSLLM_COLLECTOR__ENDPOINT"].startswith("ipc://")
 
 
+@pytest.mark.parametrize(("name", "variable"), [("nginx", "PUBLISH"), ("collector", "COLLECTOR_PUBLISH")])
+def test_who_publishes_elsewhere_has_to_say_whether_anybody_may_come(name, variable):
+    (label,) = COMPOSE["services"][name]["labels"].values()
+    assert label.startswith(f"${{LESSLLM_{variable}:+${{LESSLLM_ALLOW_ANYBODY:?")
+    assert GATEWAY["environment"]["LESSLLM_AUTH__ALLOW_ANYBODY"] == "${LESSLLM_ALLOW_ANYBODY:-true}"
+    assert COLLECTOR["environment"]["LESSLLM_COLLECTOR__ALLOW_ANYBODY"] == "${LESSLLM_ALLOW_ANYBODY:-true}"
+
+
 def test_every_provider_that_is_known_by_name_can_have_its_key_from_the_environment():
     presets = (ROOT / "shared/lessllm_shared/providers.toml").read_text("utf-8").splitlines()
     names = {line.split('"')[1] for line in presets if line.startswith("api_key_env")}
@@ -60,7 +69,7 @@ def configurations() -> dict[str, dict[str, Any]]:
 def test_the_configuration_loads_in_each_service_with_what_its_container_has(name, monkeypatch):
     for variable, value in (COLLECTOR["environment"] if name == "compose" else {}).items():
         if value is not None:
-            monkeypatch.setenv(variable, value)
+            monkeypatch.setenv(variable, re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value))
     clients = {
         key: "k" for manifest in manifests() for key in manifest.get("stringData", {}) if "TEAM" in key
     }

@@ -59,6 +59,7 @@ class Compose:
         self._environment = clean_environment() | {
             "LESSLLM_CONFIG_FOLDER": str(folder),
             "LESSLLM_PUBLISH": "127.0.0.1:0",
+            "LESSLLM_ALLOW_ANYBODY": "true",
             "LESSLLM_COLLECTOR_PUBLISH": "127.0.0.1:0",
             "PROMETHEUS_PUBLISH": "127.0.0.1:0",
         }
