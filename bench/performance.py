@@ -1,4 +1,4 @@
-"""docs/performance.md and its drawing, from the JSON file of `bench/gateway.py`: no figure is typed by hand.
+"""docs/performance.md and its drawing, from the JSON file of `bench/gateways.py`: no figure is typed by hand.
 
 `uv run bench/performance.py FILE` writes between the page's marks, and the SVG beside the page.
 """
@@ -21,7 +21,7 @@ PAGE, DRAWING = DOCS / "performance.md", DOCS / "performance.svg"
 def main() -> None:
     """Write both."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("file", type=Path, help="what bench/gateway.py --json wrote")
+    parser.add_argument("file", type=Path, help="what bench/gateways.py --json wrote")
     document = json.loads(parser.parse_args().file.read_text())
     PAGE.write_text(filled(PAGE.read_text(), "gateway", "\n".join(_parts(document))))
     DRAWING.write_text(svg([_chart(document, measure) for measure in (CALL_CPU, STREAM_CPU)]))

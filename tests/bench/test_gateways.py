@@ -1,4 +1,4 @@
-"""What could be wrong in bench/gateway.py unnoticed: what its client reads, and its arithmetic."""
+"""What could be wrong in bench/gateways.py unnoticed: what its client reads, and its arithmetic."""
 
 import asyncio
 import re
