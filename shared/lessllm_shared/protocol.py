@@ -14,6 +14,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 * 1024  # beyond the first read of a head
+LAST_S = 0.5  # for a connection that has brought nothing yet, when the server stops
 _OFFER = re.compile(rb"(?i)(\r\n)upgrade(:[ \t]*h2c[ \t]*\r\n)")
 
 
@@ -23,6 +24,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _fruitless_bytes = 0
     _is_head_open = False
     _is_in_message = False
+    _is_used = False  # it has brought a request
+    _is_last = False  # it has one call left
     _until_s: float | None = None  # when a head that has begun must be whole
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
@@ -52,6 +55,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_head_open = False
         self._until_s = None
         super().on_headers_complete()
+        self._is_used = True
+        if self._is_last:
+            super().shutdown()
 
     def on_body(self, body: bytes) -> None:
         self._fruitless_bytes = 0
@@ -60,6 +66,18 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._is_in_message = False
         super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """A new connection has a moment to bring its request: a balancer that made it asks nobody else."""
+        if self._is_used:
+            super().shutdown()
+        else:
+            self._is_last = True
+            self.loop.call_later(LAST_S, self._close_if_unused)
+
+    def _close_if_unused(self) -> None:
+        if not self._is_used:
+            self.transport.close()
 
     def _wait_for_more(self) -> None:
         if self._until_s is None:

@@ -86,6 +86,29 @@ async def test_a_connection_that_falls_silent_before_its_request_is_whole_is_clo
             writer.close()
 
 
+async def test_a_connection_made_just_before_the_end_has_its_call(serving, gateway, upstream, answer):
+    upstream.answer = answer(b"{}")
+
+    async def call_at_the_end(port, reader, writer):
+        with contextlib.suppress(OSError):
+            while True:  # it accepts
+                (await asyncio.open_connection("127.0.0.1", port))[1].close()
+                await asyncio.sleep(0.001)
+        writer.write(b"GET /v1/files HTTP/1.1\r\nhost: localhost\r\n" + KEY + b"\r\n")
+        received = await read_all(reader)
+        writer.close()
+        return received
+
+    async with serving(await gateway.app()) as url:
+        port = int(url.rpartition(":")[2])
+        calling = asyncio.create_task(
+            call_at_the_end(port, *await asyncio.open_connection("127.0.0.1", port))
+        )
+    received = await calling
+    assert received.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in received
+
+
 async def dripped(port, beginning: bytes) -> bytes:
     """What comes back for a request that goes on byte by byte, until the server closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
