@@ -180,7 +180,7 @@ async def test_stats_are_reported(client):
     report = (await client.get("/stats", params={"days": 366})).json()
     assert set(report) == {
         *("since", "until", "totals", "by_model", "by_day", "by_user", "by_provider", "by_streaming"),
-        *("by_session", "slowest", "dearest", "unpriced", "cache_prediction"),
+        *("by_session", "by_key", "slowest", "dearest", "unpriced", "cache_prediction"),
     }
     assert "prompt" not in report["dearest"][0]
     report = (await client.get("/stats", params={"days": 366, "prompts": "true"})).json()

@@ -8,7 +8,7 @@ import stat
 import pytest
 import zmq
 import zmq.asyncio
-from e2e.processes import wait_for
+from e2e.processes import START_S, wait_for
 from lessllm_collector.entrance import Entrance, EntranceError
 from lessllm_shared import wire
 from lessllm_shared.config.sections import Collector
@@ -84,6 +84,15 @@ def refused(reason):
     return REGISTRY.get_sample_value("lessllm_collector_peers_refused_total", {"reason": reason}) or 0
 
 
+async def refusal(here, keys, data, reason):
+    """It knocks until it is refused for that reason: if one side has no keys, either may break off."""
+    before = refused(reason)
+    async with asyncio.timeout(START_S):
+        while refused(reason) == before:
+            here.knock(keys, data)
+            await asyncio.sleep(0.02)
+
+
 async def until(condition):
     await asyncio.to_thread(wait_for, condition, "a peer to be refused")
 
@@ -109,12 +118,9 @@ def test_the_socket_of_ipc_is_closed_to_other_users(tmp_path):
 @pytest.mark.parametrize("who", STRANGERS)
 async def test_a_stranger_is_refused_counted_and_logged_and_the_gateway_heard(running, caplog, who):
     keys, reason = STRANGERS[who]
-    before = refused(reason)
     here = running(OURS)
     here.start()
-    for _ in range(20):  # without keys it is chance which side breaks off
-        here.knock(keys, b"a stranger's")
-    await until(lambda: refused(reason) > before)
+    await refusal(here, keys, b"a stranger's", reason)
     here.knock(gateway(), b"the gateway's")
     assert await here.heard() == b"the gateway's"
     assert "a gateway is refused at tcp://127.0.0.1:*, its keys do not fit: " in caplog.text
@@ -132,12 +138,9 @@ async def test_strangers_do_not_fill_the_log(running, caplog):
 
 
 async def test_a_gateway_with_keys_is_refused_where_there_are_none(running, caplog):
-    before = refused("wrong_keys")
     here = running(None)
     here.start()
-    for _ in range(20):  # it is chance which side breaks off
-        here.knock(gateway(), b"sealed")
-    await until(lambda: refused("wrong_keys") > before)
+    await refusal(here, gateway(), b"sealed", "wrong_keys")
     here.knock(None, b"plain")
     assert await here.heard() == b"plain"
     assert "there are none here" in caplog.text

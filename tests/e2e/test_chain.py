@@ -157,7 +157,7 @@ def test_calls_go_direct_when_all_are_down_if_told_so_and_not_before(gateway, fi
     answer, row = call(running, streaming=mode == "stream")
     assert is_whole(answer.text, mode == "stream")
     assert (row["route"], row["end_reason"]) == ("direct", "complete")
-    assert routes(row)[-2:] == [first.route, "direct"]
+    assert routes(row)[-1] == "direct" and first.route in routes(row)
     assert upstream.counts[1] == requests + 1
 
 
