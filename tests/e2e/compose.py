@@ -90,7 +90,10 @@ class Compose:
     def rows(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
         """The answer of the collector."""
         answer = httpx.post(
-            f"{self.url('collector', 8001)}/query", json={"sql": sql, "params": params}, trust_env=False
+            f"{self.url('collector', 8001)}/query",
+            json={"sql": sql, "params": params},
+            trust_env=False,
+            timeout=30,
         )
         assert answer.status_code == 200, answer.text
         return [tuple(row) for row in answer.json()["rows"]]

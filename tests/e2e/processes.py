@@ -6,6 +6,7 @@ end with exit code 0 when it is asked to, fails the test. Only what was started 
 
 import contextlib
 import http.client
+import itertools
 import os
 import random
 import signal
@@ -189,11 +190,20 @@ def running_services(folder: Path, document: dict[str, Any]) -> Iterator[Service
 
 
 def free_port() -> int:
-    """A port that nobody uses, below those that the system gives to outgoing connections."""
+    """A port that nobody uses, and that is given to nobody else."""
     while True:
-        port = random.randrange(20_000, 32_000)
+        port = next(_PORTS)
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+
+
+def _ports() -> Iterator[int]:
+    """Below those that the system gives to outgoing connections. Each process of pytest-xdist has its own."""
+    first = 20_000 + 3_000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 4)
+    return itertools.cycle(random.sample(range(first, first + 3_000), 3_000))
+
+
+_PORTS = _ports()
 
 
 def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = START_S) -> None:

@@ -15,6 +15,7 @@ from e2e.processes import wait_for
 
 REASON = why_not()
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.skipif(REASON is not None, reason=f"no Docker engine: {REASON}"),
     pytest.mark.timeout(900),  # images are built, if there are none
 ]
