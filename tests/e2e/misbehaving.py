@@ -70,7 +70,10 @@ async def close(_reader: Reader, _writer: Writer) -> None:
 async def reset(_reader: Reader, writer: Writer) -> None:
     await writer.drain()
     await hold(5)  # so that what was said arrives
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connected = writer.get_extra_info("socket")
+    if connected is None:  # over TLS: the other side went first
+        return
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from e2e.processes import STOP_S, Process, free_port, launch, wait_until_ready
 from e2e.upstream import Certificate
 
-USER = "lessllm-e2e"  # of this machine: dante asks the system
+USER = f"less-{secrets.token_hex(3)}"  # of this process: dante asks the system, which others ask too
 CANARY = f"CANARY{secrets.token_hex(8)}"  # in every password: nothing of ours may ever show it
 # … plain, or as Proxy-Authorization holds it: 12 + 21 characters, the part that no password's end changes.
 CREDENTIALS = (CANARY, base64.b64encode(f"{USER}:{CANARY}".encode()[:33]).decode())

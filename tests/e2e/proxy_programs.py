@@ -117,8 +117,10 @@ def _dante(bench: Bench, name: str) -> Proxies:
 
 
 def _dante_password(bench: Bench, name: str) -> Proxies:
+    user = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", USER]
+    subprocess.run(user, check=True)
+    bench.stack.callback(subprocess.run, ["userdel", USER], check=True)
     subprocess.run(["chpasswd"], input=f"{USER}:{PASSWORD}\n", text=True, check=True)
-    bench.stack.callback(subprocess.run, ["usermod", "--lock", USER], check=True)
     return _dante_with(bench, name, "username", ("socks5", "socks5h"), PASSWORD)
 
 
