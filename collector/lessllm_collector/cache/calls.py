@@ -1,13 +1,14 @@
 """A row in, what prediction needs of its call out: the hashes of its prompt, where it looks, when it ran."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 from lessllm_shared.record import ApiFormat, EndReason
+from lessllm_shared.tolerant_json import loads
 
 from lessllm_collector.cache import places
 from lessllm_collector.cache.hashing import Chain
@@ -74,12 +75,17 @@ class Call:
         return (scope or self.scope).key + self.digests[point]
 
 
-def read_call(row: Mapping[str, Any], rules: Rules, workspaces: Mapping[str, str]) -> Call | None:
+def read_call(
+    row: Mapping[str, Any],
+    rules: Rules,
+    workspaces: Mapping[str, str],
+    parse: Callable[[bytes], Any] = loads,
+) -> Call | None:
     """None: it did not reach a provider, or how that caches this prompt can't be known."""
     if row["end_reason"] not in _REACHED or (row["status_code"] or 0) >= 400 or row["provider"] is None:
         return None
     api_format = row["upstream_format"] or row["api_format"]
-    prompt = read_prompt(api_format, row["upstream_request_body"] or row["request_body"])
+    prompt = read_prompt(api_format, row["upstream_request_body"] or row["request_body"], parse)
     if prompt is None or not prompt.whole or not prompt.segments:
         return None
     model = row["upstream_model"] or row["model"] or ""

@@ -6,9 +6,11 @@ It belongs to the writer's thread. Nothing here fails a record.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+from lessllm_shared.tolerant_json import loads
 
 from lessllm_collector.cache.ages import Ages
 from lessllm_collector.cache.calls import Call, read_call
@@ -55,24 +57,28 @@ class Predictor:
         self._rules = rules or Rules()
         self._workspaces = workspaces or {}
 
-    def score(self, rows: Sequence[dict[str, Any]]) -> list[Correction]:
+    def score(
+        self, rows: Iterable[dict[str, Any]], parse: Callable[[bytes], Any] = loads
+    ) -> list[Correction]:
         """Fills the cache columns of `rows`, which come as `interpret` made them, in order of arrival."""
         corrections: dict[str, Correction] = {}
+        scored = []
         for row in rows:
+            scored.append(row)
             row.update(dict.fromkeys(COLUMNS))
             try:
-                corrections.update((late.request_id, late) for late in self._score(row))
+                corrections.update((late.request_id, late) for late in self._score(row, parse))
             except Exception as error:  # noqa: BLE001 - a record without prediction is better than none
                 row.update(dict.fromkeys(COLUMNS))
                 row["interpreter_error"] = row["interpreter_error"] or f"cache prediction: {where(error)}"
-        for row in rows:
+        for row in scored:
             late = corrections.pop(row["request_id"], None)
             if late is not None:
                 row.update(late.columns)
         return list(corrections.values())
 
-    def _score(self, row: dict[str, Any]) -> list[Correction]:
-        call = read_call(row, self._rules, self._workspaces)
+    def _score(self, row: dict[str, Any], parse: Callable[[bytes], Any]) -> list[Correction]:
+        call = read_call(row, self._rules, self._workspaces, parse)
         if call is None:
             return []
         found = look_up(call, self.index, self.ages)

@@ -20,13 +20,15 @@ _Request = dict[str, Any]
 _encode = msgspec.json.Encoder().encode
 
 
-def read_prompt(api_format: str | None, body: bytes | None) -> Prompt | None:
+def read_prompt(
+    api_format: str | None, body: bytes | None, parse: Callable[[bytes], Any] = loads
+) -> Prompt | None:
     """The prompt in a request's body. None: a format without prompts, or a body that can't be read."""
     read = _READERS.get(api_format or "")
     if read is None or not body:
         return None
     try:
-        request = loads(body)
+        request = parse(body)
         return read(request, Builder()) if isinstance(request, dict) else None
     except (ValueError, RecursionError):  # nested too deeply to be encoded again
         return None

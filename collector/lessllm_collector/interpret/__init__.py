@@ -6,11 +6,12 @@ columns are filled, and `interpreter_error` says where the rest failed, never wi
 """
 
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from lessllm_shared.record import CallRecord
 from lessllm_shared.sensitive.requests import Seen
-from lessllm_shared.tolerant_json import dumps
+from lessllm_shared.tolerant_json import dumps, loads
 
 from lessllm_collector.interpret.answer import (
     Answer,
@@ -36,23 +37,31 @@ _DERIVED = tuple(column.name for column in STORED if column.derived)
 
 
 def interpret(
-    record: CallRecord, *, gateway_id: str, sequence: int, prices: Prices, seen_texts: Seen | None = None
+    record: CallRecord,
+    *,
+    gateway_id: str,
+    sequence: int,
+    prices: Prices,
+    seen_texts: Seen | None = None,
+    parse: Callable[[bytes], Any] = loads,
 ) -> dict[str, Any]:
     """The row of `record`: a value for each of schema.STORED_NAMES. Never raises on what a body holds.
 
     `seen_texts`: what is known of texts in requests before this one.
     """
-    columns, model = _derived(record, prices, seen_texts or Seen())
+    columns, model = _derived(record, prices, seen_texts or Seen(), parse)
     row = {**seen(record), "gateway_id": gateway_id, "sequence": sequence, "response_model": model, **columns}
     return {name: row[name] for name in STORED_NAMES}
 
 
 def derive(record: CallRecord, prices: Prices, seen_texts: Seen) -> dict[str, Any]:
     """The derived columns alone. Never raises on what a body holds."""
-    return _derived(record, prices, seen_texts)[0]
+    return _derived(record, prices, seen_texts, loads)[0]
 
 
-def _derived(record: CallRecord, prices: Prices, seen_texts: Seen) -> tuple[dict[str, Any], str | None]:
+def _derived(
+    record: CallRecord, prices: Prices, seen_texts: Seen, parse: Callable[[bytes], Any]
+) -> tuple[dict[str, Any], str | None]:
     blank: dict[str, Any] = {**dict.fromkeys(_DERIVED), "interpreter_version": INTERPRETER_VERSION}
     blank["error_code"], blank["error_message"] = record.error_code, record.error_message
     blank["end_reason"] = record.end_reason.value
@@ -64,7 +73,7 @@ def _derived(record: CallRecord, prices: Prices, seen_texts: Seen) -> tuple[dict
             **_token_columns(usage),
             **times(record, answer, usage),
             **costs(record, answer.value, usage, prices),
-            **_sensitive_columns(record, seen_texts),
+            **_sensitive_columns(record, seen_texts, parse),
         }
         return {**blank, **found}, response_model(answer.value)
     except Exception as error:  # noqa: BLE001  # the boundary: a row with a reason is better than none
@@ -88,8 +97,8 @@ def _answer_columns(record: CallRecord, answer: Answer) -> dict[str, Any]:
     }
 
 
-def _sensitive_columns(record: CallRecord, seen_texts: Seen) -> dict[str, Any]:
-    found = findings(record, seen_texts)
+def _sensitive_columns(record: CallRecord, seen_texts: Seen, parse: Callable[[bytes], Any]) -> dict[str, Any]:
+    found = findings(record, seen_texts, parse)
     return {"sensitive_findings": None if found is None else dumps(found)}
 
 

@@ -5,13 +5,11 @@ JSON stays JSON, and every byte that is not part of a finding stays as it is.
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
 from threading import Lock
 from typing import Any
-
-import msgspec
 
 from lessllm_shared.sensitive.finding import Finding, find
 from lessllm_shared.sensitive.json_strings import (
@@ -25,6 +23,7 @@ from lessllm_shared.sensitive.json_strings import (
 )
 from lessllm_shared.sensitive.kinds import UNCHECKED
 from lessllm_shared.sensitive.looks import Looks
+from lessllm_shared.tolerant_json import loads
 
 _LONG_CHARS = 256  # worth to be remembered; base64 is told by that many
 _MAX_REMEMBERED = 20_000  # about 3 MB
@@ -55,13 +54,13 @@ class Seen:
             self._counts[hash(text), len(text)] = counts
 
 
-def count(body: bytes, seen: Seen) -> dict[str, int] | None:
+def count(body: bytes, seen: Seen, parse: Callable[[bytes], Any] = loads) -> dict[str, int] | None:
     """How many of each kind. None: it is no JSON, so it was not looked at."""
     if not is_object(body):
         return None
     try:
-        return _counted(_values(msgspec.json.decode(body)), seen)
-    except (ValueError, RecursionError):  # cut, or with lone surrogates
+        return _counted(_values(parse(body)), seen)
+    except (ValueError, RecursionError):  # cut, or nested too deeply
         return _counted(_strings(body), seen)
 
 

@@ -11,6 +11,7 @@ from lessllm_collector.cache.index import Use
 from lessllm_collector.interpret import interpret
 from lessllm_collector.reanalyze import reanalyze
 from lessllm_shared.record import ApiFormat
+from lessllm_shared.tolerant_json import loads
 
 from .conversation import T0, Caller, anthropic, messages, text
 
@@ -74,6 +75,20 @@ async def test_calls_are_predicted_once_though_they_are_committed_in_parts(tmp_p
         undisturbed.score([interpret(record, gateway_id="g", sequence=1, prices=PRICES)])
     assert predictor.ratios.known == undisturbed.ratios.known
     await running.close()
+
+
+async def test_a_requests_body_is_parsed_once_for_all_who_read_it(running, opus, monkeypatch):
+    bodies = []
+
+    def noted(body):
+        bodies.append(body)
+        return loads(body)
+
+    monkeypatch.setattr("lessllm_collector.parsed.loads", noted)
+    records = [opus.record(REQUEST, at_s, usage=anthropic(0, 2000), request_id=f"{at_s}") for at_s in (0, 60)]
+    await running.add(*records)
+    assert await running.ask(OUTCOMES) == [("0", "unexpected_hit", 0), ("60", "as_predicted", 2000)]
+    assert bodies == [record.request_body for record in records]
 
 
 async def test_nothing_is_predicted_when_that_is_switched_off(running, opus):
