@@ -252,14 +252,16 @@ class Call:
             await self._answer_ourselves(described)
         elif self._proxy.router.estimates(endpoint, asked):
             await self._answer_ourselves(token_count(self._body), ESTIMATED)
-        elif catalogue.lists(endpoint):
+        elif catalogue.lists(endpoint, self._key):
             self._limits = Timeouts(first_byte_s=LISTING_S, idle_s=LISTING_S, total_s=LISTING_S)
             try:
-                await self._forward(endpoint, caller, asked, catalogue.crossing(endpoint, self._query))
+                await self._forward(
+                    endpoint, caller, asked, catalogue.crossing(endpoint, self._key, self._query)
+                )
             except Rejection as rejection:
                 if self._relay.started or rejection.end_reason is EndReason.CLIENT_CANCELLED:
                     raise
-                await self._answer_ourselves(catalogue.alone(endpoint))
+                await self._answer_ourselves(catalogue.alone(endpoint, self._key))
         else:
             await self._forward(endpoint, caller, asked)
 

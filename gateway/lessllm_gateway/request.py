@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 from lessllm_shared.providers import WireFormat
@@ -54,7 +55,13 @@ class Endpoint:
     path: str
     model: str | None = None  # Gemini names it in the path
     streaming: bool = False  # likewise
-    lists_models: bool = False  # GET /v1/models, or one of them
+    lists_models: bool = False  # GET /v1/models
+    described_model: str | None = None  # the one that GET /v1/models/{name} asks about
+
+    @property
+    def tells_of_models(self) -> bool:
+        """Of all, or of one."""
+        return self.lists_models or self.described_model is not None
 
 
 class _StreamOptions(msgspec.Struct):
@@ -100,8 +107,17 @@ def find_endpoint(
         rest = path.removeprefix("/v1")
         openai_only = api_format not in {None, ApiFormat.MESSAGES, ApiFormat.COUNT_TOKENS}
         dialect: Dialect = "openai" if openai_only else guess_dialect(path, headers)
-        lists_models = method == "GET" and (rest == "/models" or rest.startswith("/models/"))
-        return Endpoint(api_format or ApiFormat.OTHER, dialect, None, rest, lists_models=lists_models)
+        asks = method == "GET"
+        return Endpoint(
+            api_format or ApiFormat.OTHER,
+            dialect,
+            None,
+            rest,
+            lists_models=asks and rest == "/models",
+            described_model=unquote(rest[len("/models/") :])
+            if asks and rest.startswith("/models/")
+            else None,
+        )
     if first in providers:
         rest = path.removeprefix(f"/{first}")
         if api_format in {ApiFormat.GEMINI, ApiFormat.GEMINI_COUNT_TOKENS}:

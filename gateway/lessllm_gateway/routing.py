@@ -43,16 +43,17 @@ class Target:
 def check_scope(key: Key, endpoint: Endpoint, asked: Asked) -> None:
     """Whether the client key is for the model, as clients call it. Raises Rejection.
 
-    At /{provider}/… a model is called provider/model, as it could be at /v1/… too.
+    At /{provider}/… a model is called provider/model, as it could be at /v1/… too. Lists are cut later.
     """
     if not key.models or endpoint.lists_models or (key.passthrough and not _is_inference(endpoint)):
         return
-    name = asked.model or ""
+    model = endpoint.described_model or asked.model
+    name = model or ""
     if endpoint.provider is not None:
         name = f"{endpoint.provider}/{name}"
-    if name and _is_inference(endpoint) and any(fnmatchcase(name, pattern) for pattern in key.models):
+    if name and _is_inference(endpoint) and key.is_for(name):
         return
-    what = f"the model {name!r}" if asked.model else "calls that name no model"
+    what = f"the model {name!r}" if model else "calls that name no model"
     raise Rejection(
         403,
         "model_not_allowed",
@@ -61,7 +62,7 @@ def check_scope(key: Key, endpoint: Endpoint, asked: Asked) -> None:
 
 
 def _is_inference(endpoint: Endpoint) -> bool:
-    return endpoint.api_format is not ApiFormat.OTHER or endpoint.lists_models
+    return endpoint.api_format is not ApiFormat.OTHER or endpoint.tells_of_models
 
 
 class Router:

@@ -147,6 +147,34 @@ async def test_without_aliases_the_providers_answer_passes_untouched(gateway, up
     assert (await records.one()).end_reason is EndReason.UPSTREAM_ERROR
 
 
+@pytest.mark.parametrize("sdk_for", [openai_sdk, anthropic_sdk])
+async def test_a_key_with_a_list_of_models_sees_no_others(gateway, simulator, sdk_for):
+    providers = {name: {**provider, "api_key": "sk-ours"} for name, provider in simulator.items()}
+    mine = {"name": "a", "key": "sk-mine", "models": ["fast", "gpt-4o*", "claude-3*"]}
+    client = await gateway(providers=providers, models=MODELS, auth={"keys": [mine]})
+    async with sdk_for(client) as sdk:
+        listed = [model.id async for model in sdk.models.list()]
+        assert listed[:2] == ["fast", "gpt-4o"]
+        assert len(listed) > 2  # the provider's own
+        assert all(name.startswith(("fast", "gpt-4o", "claude-3")) for name in listed)
+        assert (await sdk.models.retrieve("fast")).id == "fast"
+    for others in ("org/claude", "gpt-4", "claude-sonnet-4-5"):
+        response = await client.request(
+            "GET", f"/v1/models/{others}", json={"model": "fast"}, headers={"x-api-key": "sk-mine"}
+        )
+        assert (response.status_code, response.json()["error"]["code"]) == (403, "model_not_allowed")
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_so_it_is_without_aliases(gateway, simulator, away):
+    mine = {"name": "a", "key": "sk-mine", "models": ["gpt-4o-mini"]}
+    openai = (AWAY if away else simulator)["openai"]
+    client = await gateway(providers={"openai": {**openai, "api_key": "sk-ours"}}, auth={"keys": [mine]})
+    async with openai_sdk(client) as sdk:
+        listed = [model.id async for model in sdk.models.list()]
+    assert listed == ([] if away else ["gpt-4o-mini"])
+
+
 async def test_who_has_no_key_of_the_gateways_sees_no_list(gateway):
     client = await gateway(models=MODELS, auth={"keys": [{"name": "a", "key": "lk"}]})
     assert (await client.get("/v1/models")).status_code == 401

@@ -4,6 +4,7 @@ A section holds only what works: a key that is not here is refused by name.
 """
 
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -209,6 +210,10 @@ class Key(Section):
     def is_spending(self) -> bool:
         """What it spends matters: it has a budget, or a limit of tokens."""
         return bool(self.budgets) or self.tokens_per_minute is not None
+
+    def is_for(self, model: str) -> bool:
+        """Whether this name is on its list of models, or it has none."""
+        return not self.models or any(fnmatchcase(model, pattern) for pattern in self.models)
 
     @property
     def digest(self) -> bytes:
