@@ -7,11 +7,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from lessllm_shared import figures
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lessllm import figures, timeline
+from lessllm import timeline
 
 Call = Mapping[str, Any]
 

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lessllm_shared import figures
 from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from lessllm import figures, tables
+from lessllm import tables
 
 Report = dict[str, Any]
 Way = dict[str, Any]

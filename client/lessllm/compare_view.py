@@ -6,10 +6,11 @@ The summary by model enters, as rerun.record makes it; text leaves.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from lessllm_shared import figures
 from rich.console import RenderableType
 from rich.text import Text
 
-from lessllm import figures, tables
+from lessllm import tables
 from lessllm.rerun.run import Outcome, Wishes
 from lessllm.rerun.trials import ORDER
 

@@ -6,10 +6,11 @@ Both come whole, as the collector gives them; what is NULL in both is left out.
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from lessllm_shared import figures
 from rich.console import RenderableType
 from rich.text import Text
 
-from lessllm import figures, side_by_side, tables
+from lessllm import side_by_side, tables
 from lessllm.answer_text import answer_text
 from lessllm.call_view import Call
 

@@ -8,7 +8,7 @@ import html
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from lessllm import figures
+from lessllm_shared import figures
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lessllm_shared import figures
 from rich.console import RenderableType
 from rich.text import Text
 
-from lessllm import figures, tables
+from lessllm import tables
 from lessllm.call_view import short_id
 
 Part = RenderableType | str

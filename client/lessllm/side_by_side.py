@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import zip_longest
 
+from lessllm_shared import figures
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lessllm import figures
 from lessllm.tables import UNLIMITED
 
 _NARROWEST = 28  # a column

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lessllm_shared import figures
 from rich.console import RenderableType
 from rich.text import Text
 
-from lessllm import figures, tables, usage_table
+from lessllm import tables, usage_table
 from lessllm.call_view import short_id
 
 Part = RenderableType | str

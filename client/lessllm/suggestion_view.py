@@ -7,11 +7,11 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lessllm_shared import figures
 from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from lessllm import figures
 from lessllm.call_view import short_id
 
 Suggestion = Mapping[str, Any]

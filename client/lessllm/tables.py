@@ -9,13 +9,12 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lessllm_shared import figures
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
-
-from lessllm import figures
 
 _NARROWEST_TEXT = 20  # a column of long text may be folded down to this
 _GAP = 2  # a column's padding, and the box's blank between columns

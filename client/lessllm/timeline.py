@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from lessllm_shared import figures
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
-
-from lessllm import figures
 
 _CONNECTING = {  # by how an attempt calls it
     "pool": "pool_wait_ms",

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lessllm_shared import figures
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from lessllm import figures, tables
+from lessllm import tables
 
 Figures = Mapping[str, Any]
 _Columns = Mapping[str, tuple[str, Callable[[Any], str]]]

@@ -8,8 +8,8 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 from lessllm import arrow, columns
-from lessllm.figures import NULL
 from lessllm.result import QueryResult
+from lessllm_shared.figures import NULL
 
 NOON = dt.datetime(2026, 11, 1, 12, tzinfo=dt.UTC)
 

@@ -5,7 +5,8 @@ import datetime as dt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lessllm import figures, tables
+from lessllm import tables
+from lessllm_shared import figures
 
 
 def lines(names, rows, width, **options):

@@ -4,8 +4,9 @@ import fcntl
 from pathlib import Path
 
 import click
+from lessllm_shared import figures
 
-from lessllm import download, figures
+from lessllm import download
 from lessllm.cli import asking
 from lessllm.cli.command import Command, Failed
 from lessllm.screen import note, progress_bar

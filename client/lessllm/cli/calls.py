@@ -5,8 +5,9 @@ import json
 from typing import Any
 
 import click
+from lessllm_shared import figures
 
-from lessllm import figures, tables
+from lessllm import tables
 from lessllm.call_view import short_id
 from lessllm.cli import asking
 from lessllm.cli.command import Command

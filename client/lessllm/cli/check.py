@@ -15,6 +15,7 @@ from typing import IO, Any, cast
 import click
 import yaml
 from lessllm_shared.config import ConfigError
+from lessllm_shared.figures import printable
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
@@ -23,7 +24,6 @@ from lessllm import __version__, check_view
 from lessllm.check_view import Report
 from lessllm.cli.asking import json_option
 from lessllm.cli.command import Command, Failed, config_option
-from lessllm.figures import printable
 from lessllm.plan import DEFAULT_FILE, Document, Overrides, find_document, make_plan
 from lessllm.screen import show, width
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from lessllm_shared import figures
 
-from lessllm import compare_view, download, export, figures
+from lessllm import compare_view, download, export
 from lessllm.cli import asking
 from lessllm.cli.command import Command, Failed
 from lessllm.connection import Connection

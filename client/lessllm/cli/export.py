@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import click
+from lessllm_shared import figures
 
-from lessllm import export, figures
+from lessllm import export
 from lessllm.cli import asking
 from lessllm.cli.command import Command, Failed
 from lessllm.screen import note, progress_bar

@@ -7,10 +7,11 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lessllm_shared import figures
 from rich.console import RenderableType
 from rich.text import Text
 
-from lessllm import figures, suggestion_view, tables, timeline, usage_table
+from lessllm import suggestion_view, tables, timeline, usage_table
 from lessllm.call_view import short_id
 from lessllm.demo.stage import Stage
 from lessllm.result import QueryResult
