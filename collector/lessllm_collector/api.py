@@ -4,7 +4,6 @@ Every path here only reads, but for the two that change settings or start a rean
 on the event loop what takes long.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -14,20 +13,18 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from lessllm_shared.config.sections import Cache
-from lessllm_shared.config.sections import Query as Limits
 
 from lessllm_collector import calls, formats, leaks, openapi, stats
 from lessllm_collector.backup import Backups
 from lessllm_collector.errors import Refusal, install_errors
 from lessllm_collector.export import Exports
 from lessllm_collector.filters import moment, parse_filters
-from lessllm_collector.query import Question, Readers, ask, bounds
+from lessllm_collector.query import Question, Readers, ask
+from lessllm_collector.reading import Reading
 from lessllm_collector.requests import Reanalysis, SettingsChange, key_check, read_json
 from lessllm_collector.store import Store
 from lessllm_collector.suggestions import Analyst, Wanted
 from lessllm_collector.switches import Switches
-from lessllm_collector.watchdog import Watchdog, end_process
 
 __all__ = ["create_api", "install_errors"]
 
@@ -36,34 +33,28 @@ Reanalyze = Callable[[datetime | None], Awaitable[int]]
 
 def create_api(
     store: Store,
-    limits: Limits,
+    reading: Reading,
     switches: Switches,
     reanalyze: Reanalyze,
     backups: Backups,
     api_key: str | None,
-    *,
-    cache: Cache | None = None,
-    end_process: Callable[[str], object] = end_process,
 ) -> APIRouter:
-    """The paths. `reanalyze` works calls out again and returns how many."""
-    watchdog = Watchdog(bounds(limits), end_process, store.give_way, store.closing)
-    users, reports = Readers(store, watchdog), Readers(store, watchdog, at_once=2)
+    """The paths. `reanalyze` works calls out again and returns how many. It closes the readers at its end."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         del app
         yield
-        await asyncio.to_thread(users.close)
-        await asyncio.to_thread(reports.close)
+        await reading.close()
 
     router = APIRouter(
         dependencies=[Depends(key_check(api_key))] if api_key is not None else [],
         responses=openapi.COMMON,
         lifespan=lifespan,
     )
-    _add_questions(router, users, limits.max_rows)
-    _add_reports(router, reports)
-    _add_suggestions(router, Analyst(store, reports, cache or Cache()))
+    _add_questions(router, reading.users, reading.max_rows)
+    _add_reports(router, reading.reports)
+    _add_suggestions(router, reading.analyst)
     _add_files(router, Exports(store), backups)
     _add_controls(router, switches, reanalyze)
     return router

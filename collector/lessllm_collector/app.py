@@ -21,6 +21,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from lessllm_collector.api import create_api, install_errors
 from lessllm_collector.backup import Backups
 from lessllm_collector.cache import Predictor, Rules, snapshot
+from lessllm_collector.console import Console, Door, create_console
 from lessllm_collector.entrance import Entrance
 from lessllm_collector.inbox import Inbox
 from lessllm_collector.interpret import Prices
@@ -28,6 +29,7 @@ from lessllm_collector.interpreting import Interpreter
 from lessllm_collector.ledger import Ledger
 from lessllm_collector.metrics import DISK_BYTES, DUCKDB_BYTES
 from lessllm_collector.quarantine import Quarantine
+from lessllm_collector.reading import Reading
 from lessllm_collector.reanalyze import reanalyze
 from lessllm_collector.receiver import Receiver
 from lessllm_collector.retention import Retention
@@ -127,16 +129,12 @@ def create_app(settings: CollectorSettings, store: Store, entrance: Entrance) ->
         predictor = new_predictor() if switches.enable_cache_analysis else None
         return await reanalyze(app.state.writer, prices, since, predictor)
 
+    api_key = key.get_secret_value() if key else None
+    backups = Backups(store, lambda: app.state.writer)
+    reading = Reading(store, settings.collector.query, settings.cache)
+    app.include_router(create_api(store, reading, switches, work_out_again, backups, api_key))
     app.include_router(
-        create_api(
-            store,
-            settings.collector.query,
-            switches,
-            work_out_again,
-            Backups(store, lambda: app.state.writer),
-            key.get_secret_value() if key else None,
-            cache=settings.cache,
-        )
+        create_console(Console(settings, store, reading, lambda: app.state.writer, Door(api_key)))
     )
     hosts = {*settings.collector.allowed_hosts, settings.collector.host} - _EVERYWHERE
     app.add_middleware(BrowserGuard, allowed_hosts=hosts)

@@ -35,6 +35,12 @@ def install_errors(app: FastAPI) -> None:
 
 async def _answer(request: Request, error: Exception) -> JSONResponse:
     del request
+    status, code, message, headers = described(error)
+    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
+
+
+def described(error: Exception) -> tuple[int, str, str, Mapping[str, str] | None]:
+    """Status, code, message and headers of the answer. A database's defect is raised as it is."""
     headers: Mapping[str, str] | None = None
     match error:
         case Refusal():
@@ -58,4 +64,4 @@ async def _answer(request: Request, error: Exception) -> JSONResponse:
                 "internal_error",
                 f"a defect of the collector: {type(error).__name__}",
             )
-    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
+    return status, code, message, headers

@@ -31,16 +31,20 @@ class Reanalysis(msgspec.Struct, forbid_unknown_fields=True):
 
 def key_check(api_key: str) -> Callable[[Request], None]:
     """A dependency that lets only those pass who send the key."""
-    wanted = _digest(f"Bearer {api_key}".encode())
 
     def check(request: Request) -> None:
-        sent = request.headers.get("authorization", "").encode("latin-1")
-        if not hmac.compare_digest(_digest(sent), wanted):
+        if not key_matches(request, api_key):
             raise Refusal(
                 401, "unauthorized", "send the collector's key (collector.api_key) as Authorization: Bearer"
             )
 
     return check
+
+
+def key_matches(request: Request, api_key: str) -> bool:
+    """Whether the request has the key, as programs send it."""
+    sent = request.headers.get("authorization", "").encode("latin-1")
+    return hmac.compare_digest(_digest(sent), _digest(f"Bearer {api_key}".encode()))
 
 
 def _digest(secret: bytes) -> bytes:

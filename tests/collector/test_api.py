@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lessllm_collector.api import create_api, install_errors
 from lessllm_collector.backup import Backups
+from lessllm_collector.reading import Reading
 from lessllm_collector.switches import Switches
-from lessllm_shared.config.sections import Logging, Query
+from lessllm_shared.config.sections import Cache, Logging, Query
 
 ARROW = "application/vnd.apache.arrow.stream"
 PARQUET = "application/vnd.apache.parquet"
@@ -50,11 +51,8 @@ def client_for(store, reanalysis, ended):
         install_errors(app)
         switches = Switches.configured(Logging())
         backups = Backups(store, lambda: None)
-        app.include_router(
-            create_api(
-                store, limits or Query(), switches, reanalyze, backups, api_key, end_process=ended.append
-            )
-        )
+        reading = Reading(store, limits or Query(), Cache(), ended.append)
+        app.include_router(create_api(store, reading, switches, reanalyze, backups, api_key))
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         return httpx.AsyncClient(transport=transport, base_url="http://collector", timeout=30)
 

@@ -7,9 +7,10 @@ from lessllm_collector import rows
 from lessllm_collector.api import create_api, install_errors
 from lessllm_collector.backup import Backups
 from lessllm_collector.interpret import Prices, interpret
+from lessllm_collector.reading import Reading
 from lessllm_collector.store import Store
 from lessllm_collector.switches import Switches
-from lessllm_shared.config.sections import Logging, Query
+from lessllm_shared.config.sections import Cache, Logging, Query
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def client(store):
     app = FastAPI()
     install_errors(app)
     switches, backups = Switches.configured(Logging()), Backups(store, lambda: None)
-    app.include_router(create_api(store, Query(), switches, None, backups, "secret"))
+    app.include_router(create_api(store, Reading(store, Query(), Cache()), switches, None, backups, "secret"))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     headers = {"authorization": "Bearer secret"}
     return httpx.AsyncClient(transport=transport, base_url="http://collector", headers=headers, timeout=60)

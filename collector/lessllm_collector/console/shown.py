@@ -1,0 +1,54 @@
+"""How pages write what `figures` does not: moments in UTC, trends. None is unknown: a dash, never 0."""
+
+from datetime import UTC, datetime, timedelta
+
+from lessllm_shared.figures import NULL
+
+_SPANS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+def moment(when: datetime | str | None) -> str:
+    """2026-11-26 05:12:07, in UTC."""
+    return _written(when, "%Y-%m-%d %H:%M:%S")
+
+
+def minute(when: datetime | str | None) -> str:
+    """2026-11-26 05:12, in UTC."""
+    return _written(when, "%Y-%m-%d %H:%M")
+
+
+def machine(when: datetime | str | None) -> str:
+    """2026-11-26T05:12, as HTML's inputs and <time> have it."""
+    return _written(when, "%Y-%m-%dT%H:%M")
+
+
+def trend(now: float | None, before: float | None) -> float | None:
+    """The change as a share of what was before. None: unknown, or there was nothing to compare with."""
+    if now is None or not before:
+        return None
+    return (now - before) / abs(before)
+
+
+def change(share: float | None) -> str:
+    """+12 %, of a trend."""
+    if share is None:
+        return NULL
+    return f"{share:+.0%}" if abs(share) < 10 else f"{share + 1:,.0f}-fold"
+
+
+def span(length: timedelta | None) -> str:
+    """3 d, 2 h, 5 min, 10 s: the largest unit of which there are at least two, or a whole one."""
+    if length is None:
+        return NULL
+    seconds = length.total_seconds()
+    for unit, unit_s in _SPANS:
+        if seconds >= 2 * unit_s or seconds == unit_s:
+            return f"{seconds / unit_s:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _written(when: datetime | str | None, pattern: str) -> str:
+    if when is None:
+        return NULL
+    moment = datetime.fromisoformat(when) if isinstance(when, str) else when
+    return moment.astimezone(UTC).strftime(pattern)

@@ -1,0 +1,65 @@
+"""The console in a real browser: every page with real calls, in each language and theme, wide and narrow.
+
+Whatever a page logs, loads from elsewhere, is refused by its policy, or axe-core finds seriously wrong fails.
+"""
+
+import os
+
+import pytest
+from e2e import console_calls
+from e2e.browser import Watched, running_browser
+from e2e.processes import running_services
+from lessllm.simulator import running_simulator
+
+PAGES = ("/",)
+LOOKS = {
+    "wide, light, English": {
+        "color_scheme": "light",
+        "locale": "en-GB",
+        "viewport": {"width": 1280, "height": 900},
+    },
+    "narrow, dark, Chinese": {
+        "color_scheme": "dark",
+        "locale": "zh-CN",
+        "viewport": {"width": 390, "height": 800},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def console(tools, tmp_path_factory):
+    """The URL of a collector that has calls of all sorts."""
+    del tools  # without them, nothing of this is started
+    seed = int(os.environ["SEED"])
+    folder = tmp_path_factory.mktemp("console")
+    with (
+        running_simulator(seed=seed) as provider,
+        running_services(folder, console_calls.configuration(provider)) as services,
+    ):
+        console_calls.send(services.gateway.url, seed)
+        yield services.collector.url
+
+
+@pytest.fixture(scope="module")
+def browser(console):
+    del console  # first: while the browser runs, this thread has no other event loop
+    with running_browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module", params=LOOKS)
+def reader(request, browser, console, tools):
+    """Somebody who has signed in."""
+    with browser.new_context(**LOOKS[request.param]) as context:
+        watched = Watched(context.new_page(), console, tools)
+        watched.go("/console/sign-in")
+        watched.page.fill("#key", console_calls.KEY)
+        watched.page.press("#key", "Enter")
+        watched.page.wait_for_url(f"{console}/")
+        yield watched
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_quiet_asks_nobody_else_and_has_no_serious_barrier(reader, path):
+    reader.go(path)
+    assert reader.page.evaluate("window.hacked") is None
