@@ -12,16 +12,11 @@ from lessllm_shared.config.sections import Key
 from lessllm_shared.record import Headers
 
 from lessllm_gateway.errors import Rejection
+from lessllm_gateway.header_names import CLIENT_KEY_HEADER, KEY_HEADERS, known
 from lessllm_gateway.keys.ring import KeyRing
 
 RawHeaders = list[tuple[bytes, bytes]]
 
-CLIENT_KEY_HEADER = b"x-lessllm-key"
-# Where the official SDKs put their keys.
-_KEY_HEADERS = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
-_SECRET_HEADERS = frozenset((*_KEY_HEADERS, CLIENT_KEY_HEADER, b"ocp-apim-subscription-key"))
-_SECRET_ENDINGS = (b"-api-key", b"-authorization", b"-auth", b"-token", b"-secret", b"cookie", b"password")
-_URL_HEADERS = frozenset((b"location", b"content-location", b"referer", b"link"))
 _SECRET_PARAMETERS = frozenset({"key", "api_key", "api-key", "access_token", "token"})
 
 
@@ -68,7 +63,7 @@ def authenticate(ring: KeyRing, headers: RawHeaders, query: str) -> Caller:
 def _shown_key(headers: RawHeaders, query: str) -> str | None:
     """The key that a client sent, wherever its SDK puts it."""
     for name, value in headers:
-        if name in _KEY_HEADERS:
+        if name in KEY_HEADERS:
             key = value.decode("latin-1").strip()
             if name == b"authorization" and key[:7].lower() == "bearer ":
                 key = key[7:].strip()
@@ -77,24 +72,17 @@ def _shown_key(headers: RawHeaders, query: str) -> str | None:
     return dict(parse_qsl(query)).get("key") if "key=" in query else None
 
 
-def is_credential(name: bytes) -> bool:
-    """Whether a header (lower case) carries a credential, going by its name."""
-    name = name.replace(b"_", b"-")
-    return name in _SECRET_HEADERS or name.endswith(_SECRET_ENDINGS)
-
-
 def recordable_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Headers as text, with each credential cut to its fingerprint."""
-    return [(name.decode("latin-1"), _recordable(name.lower(), value)) for name, value in headers]
-
-
-def _recordable(name: bytes, value: bytes) -> str:
-    text = value.decode("latin-1")
-    if is_credential(name):
-        return fingerprint(text)
-    if name in _URL_HEADERS:
-        return recordable_url(text)
-    return text
+    recorded = []
+    for raw, value in headers:
+        name, text = known(raw), value.decode("latin-1")
+        if name.is_credential:
+            text = fingerprint(text)
+        elif name.holds_url:
+            text = recordable_url(text)
+        recorded.append((name.text, text))
+    return recorded
 
 
 def recordable_url(url: str) -> str:

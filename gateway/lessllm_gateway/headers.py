@@ -1,64 +1,50 @@
 """Which headers cross, in both directions. Names leave in lower case. Pure."""
 
-from lessllm_gateway.credentials import RawHeaders, is_credential
+from lessllm_gateway.credentials import RawHeaders
+from lessllm_gateway.header_names import known
 from lessllm_gateway.routing import Target
 
-
-def _in_both_spellings(*names: bytes) -> frozenset[bytes]:
-    """Some servers take an underscore for a hyphen."""
-    return frozenset((*names, *(name.replace(b"-", b"_") for name in names)))
-
-
-_HOP_BY_HOP = _in_both_spellings(
-    b"connection",
-    b"keep-alive",
-    b"proxy-authenticate",
-    b"proxy-authorization",
-    b"proxy-connection",
-    b"te",
-    b"trailer",
-    b"transfer-encoding",
-    b"upgrade",
-)
-# Between client and gateway, or set anew for the upstream.
-_NOT_FORWARDED = _in_both_spellings(
-    b"host", b"content-length", b"expect", b"forwarded", b"via", b"x-real-ip", b"accept-encoding"
-)
+_NOTHING: frozenset[bytes] = frozenset()
 
 
 def to_upstream(headers: RawHeaders, target: Target, accept_encoding: bytes, body_bytes: int) -> RawHeaders:
     """The client's headers less what is between it and us, with the key that the target wants."""
-    kept = [
-        (name, value)
-        for name, value in _end_to_end(headers)
-        if name not in _NOT_FORWARDED
-        and not name.startswith((b"x-lessllm-", b"x-forwarded-"))
-        and (target.passes_credentials or not is_credential(name))
-    ]
+    hops = _named_by_connection(headers)
+    kept = [(b"host", target.origin.partition("://")[2].encode())]
+    has_body = body_bytes > 0
+    for raw, value in headers:
+        name = known(raw)
+        if name.goes_up:
+            if (target.passes_credentials or not name.is_credential) and name.lower not in hops:
+                kept.append((name.lower, value))
+        elif name.lower == b"content-length":
+            has_body = True
     if accept_encoding:
         kept.append((b"accept-encoding", accept_encoding))
-    if body_bytes or any(name == b"content-length" for name, _ in headers):
+    if has_body:
         kept.append((b"content-length", b"%d" % body_bytes))
     if target.key is not None:
-        name = target.upstream.key_header
+        header = target.upstream.key_header
         kept.append(
-            (name.encode(), (f"Bearer {target.key}" if name == "authorization" else target.key).encode())
+            (header.encode(), (f"Bearer {target.key}" if header == "authorization" else target.key).encode())
         )
-    return [(b"host", target.origin.partition("://")[2].encode()), *kept]
+    return kept
 
 
 def to_client(headers: RawHeaders, request_id: str, server_timing: bytes) -> RawHeaders:
     """The upstream's headers less what is between it and us; its own Server-Timing stands beside ours."""
-    kept = [(name, value) for name, value in _end_to_end(headers) if not name.startswith(b"x-lessllm-")]
+    hops = _named_by_connection(headers)
+    kept = []
+    for raw, value in headers:
+        name = known(raw)
+        if name.comes_down and name.lower not in hops:
+            kept.append((name.lower, value))
     return [*kept, (b"x-lessllm-request-id", request_id.encode()), (b"server-timing", server_timing)]
 
 
-def _end_to_end(headers: RawHeaders) -> RawHeaders:
-    lowered = [(name.lower(), value) for name, value in headers]
-    named = {
-        token.strip().lower()
-        for name, value in lowered
-        if name == b"connection"
-        for token in value.split(b",")
-    }
-    return [(name, value) for name, value in lowered if name not in _HOP_BY_HOP and name not in named]
+def _named_by_connection(headers: RawHeaders) -> frozenset[bytes]:
+    """What a Connection header says is for this hop only."""
+    values = [value for name, value in headers if len(name) == 10 and name.lower() == b"connection"]
+    if not values:
+        return _NOTHING
+    return frozenset(token.strip().lower() for value in values for token in value.split(b","))

@@ -37,6 +37,8 @@ class Policies:
 
     def of(self, of_key: SensitiveData | None, model: str | None) -> Rule:
         """What holds for a call, by what its key says. A request that names no model may go to any."""
+        if of_key is None and model is not None and model not in self._models:
+            return self._default
         said = [] if of_key is None else [_rule(of_key, self._default)]
         if model is None:
             said += self._models.values() if said else (self._default, *self._models.values())

@@ -23,7 +23,7 @@ from lessllm_gateway.egress.health import Round
 from lessllm_gateway.egress.pool import PoolFull
 from lessllm_gateway.errors import Rejection
 from lessllm_gateway.failures import failure
-from lessllm_gateway.metrics import PHASE_SECONDS, TRIES
+from lessllm_gateway.metrics import phase_seconds, tries
 from lessllm_gateway.outbound import DIRECT, Outbound, Way
 from lessllm_gateway.relay import Relay
 from lessllm_gateway.request import Asked
@@ -226,6 +226,6 @@ class Pursuit:
 
 
 def _measure(attempt: Attempt, exchange: Exchange) -> None:
-    TRIES.labels(attempt.provider, attempt.route, attempt.error_code or "none").inc()
+    tries(attempt.provider, attempt.route, attempt.error_code or "none").inc()
     for phase, duration_ns in exchange.durations_ns():
-        PHASE_SECONDS.labels(attempt.provider, phase).observe(duration_ns / 1e9)
+        phase_seconds(attempt.provider, phase).observe(duration_ns / 1e9)

@@ -16,7 +16,7 @@ from lessllm_gateway.credentials import Caller
 from lessllm_gateway.egress.exchange import Exchange
 from lessllm_gateway.errors import Rejection
 from lessllm_gateway.memory import Budget, Tape
-from lessllm_gateway.metrics import CALLS, RECORDS_LOST
+from lessllm_gateway.metrics import RECORDS_LOST, calls
 from lessllm_gateway.request import MAX_NAME_CHARS, Asked
 from lessllm_gateway.routing import Target
 
@@ -72,7 +72,7 @@ class Recorder:
 
     def finish(self, record: CallRecord) -> None:
         """Cut, encode, hand over."""
-        CALLS.labels(record.provider or "none", record.end_reason).inc()
+        calls(record.provider or "none", record.end_reason).inc()
         if self._sink is None:
             return
         _cut(

@@ -1,5 +1,6 @@
 """The process `lessllm-gateway`: configuration, the port, uvicorn."""
 
+import gc
 import logging
 
 import uvicorn
@@ -9,6 +10,7 @@ from lessllm_shared.service import end_on_signals, fail, keep_private, listen, s
 
 from lessllm_gateway.app import create_app
 
+GARBAGE = (10_000, 10, 10)  # objects before it is looked for: a call makes hundreds, and hardly any garbage
 KEEP_ALIVE_S = 75  # longer than clients and load balancers keep theirs, so that they close first
 
 _NAME = "gateway"
@@ -36,5 +38,8 @@ def main() -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=settings.gateway.stop_s,
     )
+    gc.collect()
+    gc.freeze()  # what is here stays, and need not be looked through
+    gc.set_threshold(*GARBAGE)
     with listen(_NAME, settings.gateway.host, settings.gateway.port) as listener:
         uvicorn.Server(config).run([listener])

@@ -9,7 +9,7 @@ were parsed; only `t0_unix_ns` is wall-clock time. None means "did not happen" o
 Fields are only ever added, each with a default: an older reader skips what it does not know.
 """
 
-import secrets
+import os
 import time
 from enum import StrEnum
 
@@ -159,9 +159,12 @@ def decode(data: bytes) -> CallRecord:
         raise msgspec.DecodeError("nested too deeply") from None
 
 
+_RANDOM = (1 << 76) - 1 & ~(0b11 << 62)
+_VERSION_AND_VARIANT = 0x7 << 76 | 0b10 << 62
+
+
 def new_request_id(unix_ns: int | None = None) -> str:
     """A UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then random, so that ids sort by time."""
     unix_ms = (time.time_ns() if unix_ns is None else unix_ns) // 1_000_000
-    value = (unix_ms << 80) | (0x7 << 76) | (secrets.randbits(12) << 64) | (0b10 << 62) | secrets.randbits(62)
-    text = f"{value:032x}"
+    text = f"{unix_ms << 80 | _VERSION_AND_VARIANT | int.from_bytes(os.urandom(10)) & _RANDOM:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

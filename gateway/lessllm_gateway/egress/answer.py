@@ -89,14 +89,14 @@ class Answer:
                 raise httptools.HttpParserError("not a status")
             self.headers.clear()
             return
-        codings = self._values(b"transfer-encoding")
+        codings, lengths = self._framing()
         if codings and codings != [b"chunked"]:  # llhttp takes "x, chunked" for it too, and the rest for none
             raise httptools.HttpParserError("a coding that was not asked for")
         self.status = status
         self.has_head = True
         self.keeps_alive = self._parser.should_keep_alive()
         self.is_complete = self._is_head_only
-        self._ends_with_connection = not codings and not self._values(b"content-length")
+        self._ends_with_connection = not codings and not lengths
 
     def on_body(self, body: bytes) -> None:
         if self.is_complete:
@@ -110,5 +110,12 @@ class Answer:
         if self.has_head and not self._is_head_only:
             self.is_complete = True
 
-    def _values(self, name: bytes) -> list[bytes]:
-        return [value.lower() for key, value in self.headers if key.lower() == name]
+    def _framing(self) -> tuple[list[bytes], list[bytes]]:
+        """The values of Transfer-Encoding and Content-Length."""
+        codings, lengths = [], []
+        for name, value in self.headers:
+            if len(name) == 17 and name.lower() == b"transfer-encoding":
+                codings.append(value.lower())
+            elif len(name) == 14 and name.lower() == b"content-length":
+                lengths.append(value)
+        return codings, lengths

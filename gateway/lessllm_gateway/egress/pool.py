@@ -84,8 +84,11 @@ class Pool:
         return connection
 
     def give_back(self, connection: Connection) -> None:
-        """The call is done with it. A connection in the middle of something is closed."""
-        if not connection.finish() or not connection.is_usable:
+        """The call is done with it. A connection in the middle of something is closed.
+
+        Whether it is still good is asked when it is lent again.
+        """
+        if not connection.finish() or (self._turns and not connection.is_usable):
             connection.close()
             self._forget(connection)
             return

@@ -46,7 +46,9 @@ class OpenCalls:
         if not self._free:
             return None
         slot = self._free.pop()
-        _SLOT.pack_into(self._table, slot * _SLOT.size, UUID(request_id).bytes, t0_unix_ns, 0)
+        _SLOT.pack_into(
+            self._table, slot * _SLOT.size, bytes.fromhex(request_id.replace("-", "")), t0_unix_ns, 0
+        )
         return slot
 
     def end(self, slot: int, seq: int) -> None:
