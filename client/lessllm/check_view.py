@@ -1,4 +1,5 @@
-"""What `lessllm check` found, for people: a table of every way, then a paragraph for each problem.
+"""What `lessllm check` found, for people: a table of every way, then a paragraph for each problem, then how
+many client keys there are, and what is remarkable about them.
 
 Reports enter, as the gateway's `check` gives them; text leaves. One problem that several providers have, such
 as a proxy that is down, is told once.
@@ -18,6 +19,7 @@ from lessllm import tables
 
 Report = dict[str, Any]
 Way = dict[str, Any]
+ClientKeys = dict[str, Any]
 
 _PHASES = {  # a column each: its heading, the phase, its duration
     "DNS": ("dns", "dns_ms"),
@@ -77,6 +79,16 @@ def parts(reports: Sequence[Report], width: int) -> Iterator[RenderableType]:
             yield _indented(paragraph.text)
             if paragraph.remedy:
                 yield _indented(f"What to do: {paragraph.remedy}")
+
+
+def of_client_keys(keys: ClientKeys) -> Iterator[RenderableType]:
+    """How many there are, and what may be wrong with them."""
+    if keys["client_keys"]:
+        yield Text(f"\nclient keys: {keys['client_keys']}")
+    for remark in keys["remarks"]:
+        yield Text(f"\n{remark['about']}", style="bold")
+        yield _indented(remark["message"])
+        yield _indented(f"What to do: {remark['remedy']}")
 
 
 def failures(reports: Iterable[Report]) -> list[str]:

@@ -4,10 +4,9 @@ import logging
 from types import FrameType
 
 import uvicorn
-from lessllm_shared.addresses import is_loopback
 from lessllm_shared.config import CollectorSettings, ConfigError
-from lessllm_shared.config.sections import Collector
 from lessllm_shared.curve import collector_keys
+from lessllm_shared.exposure import check_exposure
 from lessllm_shared.protocol import BoundedProtocol
 from lessllm_shared.service import end_on_signals, fail, keep_private, listen, settings_from_arguments
 
@@ -31,15 +30,6 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def check_safety(collector: Collector) -> None:
-    """Whoever reaches the API reads every prompt. Raises ConfigError."""
-    if collector.api_key is None and not (collector.allow_anybody or is_loopback(collector.host)):
-        raise ConfigError(
-            f"collector.host: whoever reaches {collector.host} could read every call: set collector.api_key,"
-            " or collector.allow_anybody: true"
-        )
-
-
 def main() -> None:
     """Run until SIGTERM. Exit codes: 0 done, 1 could not start, 2 the configuration is wrong."""
     logging.basicConfig(format="%(message)s", level=logging.INFO)
@@ -48,7 +38,7 @@ def main() -> None:
     settings = settings_from_arguments(CollectorSettings, name=_NAME, does=_DOES)
     try:
         keys = collector_keys(settings.collector)
-        check_safety(settings.collector)
+        check_exposure(settings.collector)
     except ConfigError as error:
         fail(_NAME, f"configuration: {error}", exit_code=2)
     listener = listen(_NAME, settings.collector.host, settings.collector.port)

@@ -84,7 +84,9 @@ def test_programs_get_the_same_facts_as_json(run, configured, provider):
     result = run("check", "p", "--json")
     assert (result.code, result.err) == (1, "lessllm: 1 of 1 failed: p (proxy unreachable)\n")
     assert "CANARY" not in result.out
-    (report,) = json.loads(result.out)["providers"]
+    found = json.loads(result.out)
+    assert (found["client_keys"], found["remarks"]) == (0, [])
+    (report,) = found["providers"]
     ways = report.pop("ways")
     assert report == {
         "provider": "p",
@@ -111,6 +113,24 @@ def test_programs_get_the_same_facts_as_json(run, configured, provider):
         "key": {"verdict": "valid", "message": "", "remedy": ""},
         "error": None,
     }
+
+
+def test_client_keys_are_read_from_their_file_too(run, configured, provider, tmp_path):
+    keys = tmp_path / "keys.yaml"
+    configured({"p": {"base_url": f"{provider}/v1", "api_key": KEY}}, auth={"keys_file": str(keys)})
+    result = run("check")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith(f"lessllm: configuration: {keys}: can't be read")
+    keys.write_text("keys: [{name: ci, key: lk-CANARY, models: [gtp-5]}]")
+    result = run("check")
+    assert (result.code, result.err) == (0, "")
+    assert (
+        "\nclient keys: 1\n\n"
+        "the client key ci\n"
+        "  models: 'gtp-5' is no alias here, no known provider's model and no provider/model\n"
+        "  What to do: name it as clients do, or take it off the list\n"
+    ) in result.out
+    assert "CANARY" not in result.out
 
 
 def test_only_those_named_are_tried(run, configured, provider):

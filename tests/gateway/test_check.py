@@ -482,6 +482,82 @@ def test_every_mistake_of_the_configuration_is_named_once():
         make_check(models={"m": {"provider": "x"}}, collector={"endpoint": "tcp://x"})
 
 
+@pytest.mark.parametrize(
+    ("document", "mistake"),
+    [
+        ({"gateway": {"host": "0.0.0.0"}}, "gateway.host: whoever reaches 0.0.0.0 would use the key"),
+        ({"collector": {"host": "0.0.0.0"}}, "collector.host: whoever reaches 0.0.0.0 could read"),
+        (
+            {
+                "auth": {"keys": [{"name": "a", "key": "lk", "budgets": [{"usd": 1, "per": "day"}]}]},
+                "logging": {"enabled": False},
+            },
+            "auth: the key a has a budget",
+        ),
+    ],
+)
+def test_what_no_service_starts_with_is_a_mistake(document, mistake):
+    with pytest.raises(ConfigError, match=mistake):
+        make_check(environ={"OPENAI_API_KEY": KEY}, **document)
+
+
+@pytest.mark.parametrize(
+    ("content", "mistake"),
+    [
+        (None, "No such file"),
+        ("", "keys: Field required"),
+        ("keys: [", "line 1"),
+        ("keys: [{name: a, key: CANARY, modles: [x]}]", "modles"),
+        ("keys: [{name: a, key: CANARY}, {name: a, key: CANARY-2}]", "same name"),
+        ("keys: [{name: a, key: CANARY, budgets: [{usd: 0, per: day}]}]", "budgets"),
+        ("keys: [{name: a, key: CANARY, sensitive_data: {policy: hide}}]", "policy"),
+    ],
+)
+def test_a_keys_file_is_read_as_the_gateway_reads_it(tmp_path, content, mistake):
+    path = tmp_path / "keys.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        make_check(auth={"keys_file": str(path)}, tls={"ca_file": "/nowhere"})
+    first, *_, last = str(caught.value).splitlines()
+    assert first.startswith(f"{path}") and mistake in first
+    assert last.startswith("tls.ca_file")
+    assert "CANARY" not in str(caught.value)
+
+
+def test_it_is_said_which_keys_are_for_nobody_and_for_no_model(tmp_path):
+    path = tmp_path / "keys.yaml"
+    names = ["fast", "fas", "gpt-4o*", "claude-*", "*", "*/fast", "openai/any", "opnai/*", "zzzzzzzz"]
+    keys = [
+        {"name": "a", "key": "lk-1", "models": names},
+        {"name": "b", "key": "lk-2", "expires": "2020-01-01"},
+        {"name": "c", "key": "lk-3", "expires": "2020-01-01", "models": ["zzz"], "enabled": False},
+    ]
+    path.write_text(json.dumps({"keys": keys}))
+    document = {"models": {"fast": {"provider": "openai"}}, "auth": {"keys_file": str(path)}}
+    check = make_check(**document)
+    assert len(check.client_keys) == 3
+    unknown = "is no alias here, no known provider's model and no provider/model"
+    assert [(one.about, one.message, one.remedy) for one in check.remarks()] == [
+        ("the client key a", f"models: 'fas' {unknown}", "did you mean fast?"),
+        ("the client key a", f"models: 'opnai/*' {unknown}", "did you mean openai/*?"),
+        (
+            "the client key a",
+            f"models: 'zzzzzzzz' {unknown}",
+            "name it as clients do, or take it off the list",
+        ),
+        (
+            "the client key b",
+            "it expired at 2020-01-01T00:00:00Z: its calls are refused",
+            "set another `expires`, or remove it",
+        ),
+    ]
+    a_local_server = {"default_provider": "ollama"}  # may have a model of any name
+    assert [one.about for one in make_check(**document, gateway=a_local_server).remarks()] == [
+        "the client key b"
+    ]
+
+
 @pytest.fixture
 def run(monkeypatch, capsys):
     def run(document, *arguments):
@@ -496,7 +572,7 @@ def run(monkeypatch, capsys):
 def test_the_process_says_whom_it_checks_and_then_what_it_finds(run):
     document = {"proxy": {"trust_env": False}, "providers": {"p": {"base_url": "http://127.0.0.1:9"}}}
     code, (first, report) = run(document, "--timeout-s", "5")
-    assert (code, first) == (0, {"providers": ["p"]})
+    assert (code, first) == (0, {"providers": ["p"], "client_keys": 0, "remarks": []})
     assert (report["provider"], report["ok"]) == ("p", False)
     (way,) = report["ways"]
     assert (way["route"], way["error"]["stage"], way["error"]["code"]) == (

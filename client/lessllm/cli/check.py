@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from lessllm import __version__, check_view
-from lessllm.check_view import Report
+from lessllm.check_view import ClientKeys, Report
 from lessllm.cli.asking import json_option
 from lessllm.cli.command import Command, Failed, config_option
 from lessllm.plan import DEFAULT_FILE, Document, Overrides, find_document, make_plan
@@ -46,6 +46,9 @@ def command(providers: tuple[str, ...], timeout_s: float, as_json: bool, config_
     what to do; its output holds no key and no password. The key is tried with the list of models, which
     costs nothing. Without names, the providers that are configured or have a key are tried.
 
+    Before that the configuration is read as the services read it, auth.keys_file too: whatever keeps one of
+    them from starting is named, and nothing is tried.
+
     \b
     Examples:
       lessllm check
@@ -58,35 +61,38 @@ def command(providers: tuple[str, ...], timeout_s: float, as_json: bool, config_
     make_plan(document, Overrides())  # as `lessllm server` does: every mistake is named
     with _bar() as bar:
         task = bar.add_task("trying the ways to each provider", total=None)
-        reports = _reports(
+        keys, reports = _findings(
             document, providers, timeout_s, lambda done, of: bar.update(task, completed=done, total=of)
         )
     if as_json:
-        print(json.dumps({"providers": reports}, ensure_ascii=False, indent=2))
+        print(json.dumps({"providers": reports, **keys}, ensure_ascii=False, indent=2))
     else:
         source = config_file or (str(DEFAULT_FILE) if DEFAULT_FILE.exists() else "defaults")
         show(Text(f"LessLLM {__version__}, configuration: {source}\n", style="bold"))
-        show(*check_view.parts(reports, width()))
+        show(*check_view.parts(reports, width()), *check_view.of_client_keys(keys))
     sys.stdout.flush()  # before what follows on stderr
     if failures := check_view.failures(reports):
         raise Failed(f"{len(failures)} of {len(reports)} failed: {', '.join(failures)}")
 
 
-def _reports(
+def _findings(
     document: Document, names: Sequence[str], timeout_s: float, progress: Callable[[int, int], None]
-) -> list[Report]:
-    """A report on each provider, in the order of the configuration. Raises ConfigError and Failed."""
+) -> tuple[ClientKeys, list[Report]]:
+    """On the client keys, and a report on each provider, in the order of the configuration.
+
+    Raises ConfigError and Failed.
+    """
     with _checking(document, names, timeout_s) as (output, complaints):
         first = _line(output, complaints)
         if "mistakes" in first:
             raise ConfigError("\n".join(first["mistakes"]))
-        wanted: list[str] = first["providers"]
+        wanted: list[str] = first.pop("providers")
         reports: dict[str, Report] = {}
         while len(reports) < len(wanted):
             progress(len(reports), len(wanted))
             report = _line(output, complaints)
             reports[report["provider"]] = report
-    return [reports[name] for name in wanted]
+    return first, [reports[name] for name in wanted]
 
 
 @contextlib.contextmanager

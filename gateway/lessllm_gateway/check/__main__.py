@@ -1,6 +1,7 @@
 """`python -m lessllm_gateway.check [PROVIDER…] < lessllm.yaml`: the process behind `lessllm check`.
 
-A line of JSON for what is checked, {"providers": […]}, and one for each provider when it is done: a Report.
+A line of JSON for what is checked, {"providers": […], "client_keys": number, "remarks": […]}, and one for
+each provider when it is done: a Report.
 If the configuration is wrong, the one line {"mistakes": […]}, and the exit code 2.
 """
 
@@ -30,7 +31,7 @@ def main() -> int:
     except ConfigError as error:
         _say({"mistakes": str(error).splitlines()})
         return 2
-    _say({"providers": names})
+    _say({"providers": names, "client_keys": len(check.client_keys), "remarks": check.remarks()})
     # As the gateway runs: asyncio's own TLS within TLS, to an https:// proxy, is broken before 3.11.8.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(check, names))

@@ -1,18 +1,26 @@
 """What is known of a provider when all of its ways are tried: configuration in, reports out as they are done.
 
-All ways of all providers are tried at once, MAX_AT_ONCE of them.
+A configuration with which a service would not start is refused as that service would refuse it. All ways of
+all providers are tried at once, MAX_AT_ONCE of them.
 """
 
 import asyncio
+import contextlib
 import difflib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 from lessllm_shared.config import ConfigError, GatewaySettings
+from lessllm_shared.config.keys_file import read_keys
+from lessllm_shared.config.sections import Key as ClientKey
+from lessllm_shared.exposure import check_exposure
 
+from lessllm_gateway.check.client_keys import Remark, remarks
 from lessllm_gateway.check.probe import Probe, Tried
 from lessllm_gateway.check.verdict import Verdict
+from lessllm_gateway.keys.safety import check_safety
 from lessllm_gateway.link import Link
 from lessllm_gateway.outbound import Outbound, Way
 from lessllm_gateway.routing import Router
@@ -46,26 +54,33 @@ class Check:
     """One check of a configuration."""
 
     def __init__(self, settings: GatewaySettings, environ: Mapping[str, str], limit_s: float) -> None:
-        """Raises ConfigError with all that keeps a gateway from starting, a line for each mistake."""
+        """Raises ConfigError with all that keeps a service from starting, a line for each mistake."""
         problems: dict[str, None] = {}
-        try:
+        self.client_keys: tuple[ClientKey, ...] = ()
+        with _noting(problems):
             Link(settings.collector)
-        except ConfigError as error:
-            problems[str(error)] = None
+        with _noting(problems):
+            check_exposure(settings.collector)
+        with _noting(problems):
+            self.client_keys = read_keys(settings.auth, environ)
         try:
             self.upstreams = Router(settings, environ).upstreams
         except ConfigError as error:
             raise ConfigError("\n".join((*problems, str(error)))) from None
-        self._configured = settings.providers
+        with _noting(problems):
+            check_safety(settings, self.client_keys, self.upstreams.values())
+        self._settings = settings
         self._outbound = Outbound(settings, environ)
         for upstream in self.upstreams.values():
-            try:
+            with _noting(problems):
                 self._ways(upstream)
-            except ConfigError as error:
-                problems[str(error)] = None  # said once, though many share a proxy
         if problems:
             raise ConfigError("\n".join(problems))
         self._limit_s = limit_s
+
+    def remarks(self) -> list[Remark]:
+        """On what is no mistake, and may not be meant so."""
+        return list(remarks(self.client_keys, self._settings, self.upstreams, datetime.now(UTC)))
 
     def providers(self, names: Sequence[str]) -> list[str]:
         """Whom to check: those named, else those that are configured or have a key. Raises ConfigError."""
@@ -74,7 +89,7 @@ class Check:
         in_use = [
             name
             for name, upstream in self.upstreams.items()
-            if name in self._configured or upstream.environment_key
+            if name in self._settings.providers or upstream.environment_key
         ]
         return list(dict.fromkeys(names or in_use or _USUAL))
 
@@ -95,6 +110,15 @@ class Check:
 
     def _ways(self, upstream: Upstream) -> tuple[Way, ...]:
         return self._outbound.ways(upstream, upstream.base.origin)
+
+
+@contextlib.contextmanager
+def _noting(problems: dict[str, None]) -> Iterator[None]:
+    """A mistake is noted, once: many providers share a proxy."""
+    try:
+        yield
+    except ConfigError as error:
+        problems[str(error)] = None
 
 
 def _report(upstream: Upstream, ways: tuple[Tried, ...]) -> Report:
