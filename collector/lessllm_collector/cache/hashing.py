@@ -48,21 +48,22 @@ class Chain:
 
     def extend(self, segments: Iterable[Segment], *, sampled: bool) -> None:
         """The prompt goes on with these. Without samples there are only points where segments end."""
-        running, offset, following = self._hash, self.total_bytes, self._following
+        update, digest = self._hash.update, self._hash.digest  # of all so far: it goes on after that
         add_offset, add_digest = self.offsets.append, self.digests.append
+        offset, following = self.total_bytes, self._following
         for segment in segments:
             data = memoryview(segment.data)
             start, end = offset, offset + len(data)
             while sampled and following <= offset:
                 following = next(self._samples)
             while sampled and following < end:
-                running.update(data[offset - start : following - start])
+                update(data[offset - start : following - start])
                 add_offset(following)
-                add_digest(running.copy().digest()[:DIGEST_BYTES])
+                add_digest(digest()[:DIGEST_BYTES])
                 offset, following = following, next(self._samples)
-            running.update(data[offset - start :])
+            update(data[offset - start :])
             add_offset(end)
-            add_digest(running.copy().digest()[:DIGEST_BYTES])
+            add_digest(digest()[:DIGEST_BYTES])
             self.ends.append(len(self.offsets) - 1)
             offset = end
         self._following = following

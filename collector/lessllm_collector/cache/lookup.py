@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lessllm_collector.cache.ages import Ages
 from lessllm_collector.cache.calls import Call
-from lessllm_collector.cache.index import NEVER, Entry, Index
+from lessllm_collector.cache.index import NEVER, Entry, Index, Use
 from lessllm_collector.cache.scopes import Scopes
 
 Place = tuple[int, Entry]  # a point of the call's, and what is known of the prefix until there
@@ -34,9 +34,9 @@ def look_up(call: Call, index: Index, ages: Ages) -> Found:
         if entry is None:
             continue
         seen = seen or (point, entry)
-        if entry.available_ns == NEVER:
+        if entry.use.available_ns == NEVER:
             continue
-        if is_there(call, entry, ages):
+        if is_there(call, entry.use, ages):
             read = (point, entry)
             break
         blocked = blocked or (point, entry)
@@ -49,22 +49,22 @@ def look_up(call: Call, index: Index, ages: Ages) -> Found:
 def _known(call: Call, point: int, index: Index) -> Entry | None:
     """Not of itself, when it is looked up again, nor of calls that began later and ended earlier."""
     entry = index.get(call.key(point))
-    return (
-        None if entry is None or entry.begun_ns > call.start_ns or entry.writer == call.request_id else entry
-    )
+    if entry is None or entry.use.begun_ns > call.start_ns or entry.use.writer == call.request_id:
+        return None
+    return entry
 
 
-def is_there(call: Call, entry: Entry, ages: Ages) -> bool:
-    """Whether a request that starts when the call did can read it."""
+def is_there(call: Call, use: Use, ages: Ages) -> bool:
+    """Whether a request that starts when the call did can read what was used so."""
     rule, now_ns = call.rule, call.start_ns
-    if now_ns < entry.available_ns:
+    if now_ns < use.available_ns:
         return False
-    longest_ns = rule.longest_ns(entry.ttl_ns)
-    if longest_ns is not None and now_ns >= entry.available_ns + longest_ns:
+    longest_ns = rule.longest_ns(use.ttl_ns)
+    if longest_ns is not None and now_ns >= use.available_ns + longest_ns:
         return False
     if not rule.learns:
-        return now_ns < entry.expires_ns
-    return ages.is_likely(rule.name, entry.age_s(now_ns), entry.ttl_ns / 1e9)
+        return now_ns < use.expires_ns
+    return ages.is_likely(rule.name, use.age_s(now_ns), use.ttl_ns / 1e9)
 
 
 def miss_reason(call: Call, found: Found, prompt_tokens: float, index: Index, scopes: Scopes) -> str | None:
@@ -75,7 +75,7 @@ def miss_reason(call: Call, found: Found, prompt_tokens: float, index: Index, sc
     if not call.checked:
         return "no_breakpoint: nothing is marked"
     if found.blocked is not None:
-        return _blocked(call, found.blocked[1])
+        return _blocked(call, found.blocked[1].use)
     if seen is None:
         return _unknown(call, index, scopes)
     if seen[1].ends_prompt:
@@ -101,10 +101,10 @@ def _unknown(call: Call, index: Index, scopes: Scopes) -> str:
     return "first_in_scope" if is_first else f"diverged: {call.segments[0][1]}"
 
 
-def _blocked(call: Call, entry: Entry) -> str:
-    if call.start_ns < entry.available_ns:
-        return f"still_being_written: by {entry.writer}"
-    return f"expired: {entry.age_s(call.start_ns):.0f} s after its last use"
+def _blocked(call: Call, use: Use) -> str:
+    if call.start_ns < use.available_ns:
+        return f"still_being_written: by {use.writer}"
+    return f"expired: {use.age_s(call.start_ns):.0f} s after its last use"
 
 
 def _differing(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:

@@ -7,10 +7,11 @@ It belongs to the writer's thread. Nothing here fails a record.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from lessllm_shared.tolerant_json import loads
+from msgspec.structs import replace
 
 from lessllm_collector.cache.ages import Ages
 from lessllm_collector.cache.calls import Call, read_call
@@ -146,21 +147,23 @@ class Predictor:
             return
         entry = place[1]
         expected = rule.cacheable(entry.tokens, call.prompt_tokens or entry.tokens)
-        age_s = entry.age_s(call.start_ns)
+        age_s = entry.use.age_s(call.start_ns)
         if expected and 0 <= age_s < (rule.longest_s or math.inf):
             hit = call.cached_tokens >= _HALF * expected
-            self.ages.learn(rule.name, age_s, entry.ttl_ns / 1e9, hit=hit)
+            self.ages.learn(rule.name, age_s, entry.use.ttl_ns / 1e9, hit=hit)
 
     def _write(self, call: Call, found: Found) -> None:
         """What the provider keeps of it, as its rule says."""
         counted = _counted(call, found)
         anchors = ascending([*self._known_anchors(call), *((call.offsets[at], n) for at, n in counted)])
         tokens = interpolate(anchors, call.offsets)
-        exact = {point for point, _ in counted} if call.prompt_tokens is not None else set()
-        put, prefix, last = self.index.put, call.scope.key, call.prompt_points - 1
-        for point, use in enumerate(_uses(call, found, tokens)):
-            key = prefix + call.digests[point]
-            put(key, tokens[point], use, exact=point in exact, ends_prompt=point == last)
+        prefix = call.scope.key
+        keys = [prefix + digest for digest in call.digests]
+        entries = self.index.put(keys, tokens, _uses(call, found, tokens))
+        entries[call.prompt_points - 1].ends_prompt = True
+        if call.prompt_tokens is not None:
+            for point, _ in counted:
+                entries[point].tokens, entries[point].exact = tokens[point], True
 
     def _known_anchors(self, call: Call) -> list[Anchor]:
         """Prefixes of which the provider told the tokens before."""
@@ -253,7 +256,7 @@ def _uses(call: Call, found: Found, tokens: Sequence[float]) -> Sequence[Use]:
         uses[found.seen[0]] = _use(call, None, reads=False)
     if found.read is not None:
         point, entry = found.read
-        uses[point] = _use(call, None, reads=True, least_ns=entry.ttl_ns)
+        uses[point] = _use(call, None, reads=True, least_ns=entry.use.ttl_ns)
     return uses
 
 

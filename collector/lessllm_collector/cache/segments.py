@@ -12,7 +12,6 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 MARKS = ("cache_control", "prompt_cache_breakpoint")
 
@@ -26,7 +25,7 @@ class Mark(msgspec.Struct, frozen=True):
     automatic: bool = False  # asked for the whole request, not at this place
 
 
-class Segment(msgspec.Struct, frozen=True):  # a dataclass takes five times as long to be made
+class Segment(msgspec.Struct):  # a dataclass takes five times as long to be made
     """A piece of a prompt: a tool, a system text, a block of a message."""
 
     kind: (
@@ -56,7 +55,10 @@ class Builder:
 
     def add(self, kind: str, value: Any, path: str, head: bytes = b"") -> None:
         """A segment of JSON; `head` is what its message says of itself."""
-        self.segments.append(Segment(kind, head + _encode(_cleaned(value)), path, _mark(value)))
+        mark = None
+        if isinstance(value, list) or (isinstance(value, dict) and not value.keys().isdisjoint(_SPECIAL)):
+            mark, value = _mark(value), _cleaned(value)
+        self.segments.append(Segment(kind, head + _encode(value), path, mark))
 
     def add_all(self, kind: str, values: Any, path: str) -> None:
         """A segment for each in a list, or for what is there instead of one."""
@@ -92,7 +94,7 @@ class Builder:
         self._find_eligible()
         if isinstance(automatic, dict):
             self._mark_last(automatic)
-        if any(_shows_image(segment) for segment in self.segments):
+        if self._shows_images():
             settings = {**settings, "images": "true"}
         return Prompt(tuple(self.segments), settings, whole)
 
@@ -101,13 +103,23 @@ class Builder:
         for (role, end), (following, _) in pairwise([*self._turns, ("", 0)]):
             is_initial = is_initial and role == "system"
             if role == "user" or (role != following and (role == "tool_result" or is_initial)):
-                self.segments[end - 1] = replace(self.segments[end - 1], eligible=True)
+                self.segments[end - 1].eligible = True
 
     def _mark_last(self, mark: dict[str, Any]) -> None:
         places = reversed(range(len(self.segments)))
         place = next((index for index in places if _can_be_marked(self.segments[index])), None)
         if place is not None and self.segments[place].mark is None:
-            self.segments[place] = replace(self.segments[place], mark=Mark(_ttl(mark), automatic=True))
+            self.segments[place].mark = Mark(_ttl(mark), automatic=True)
+
+    def _shows_images(self) -> bool:
+        kinds = {segment.kind for segment in self.segments}
+        return "image" in kinds or (
+            "tool_result" in kinds
+            and any(
+                segment.kind == "tool_result" and b'"type":"image"' in segment.data
+                for segment in self.segments
+            )
+        )
 
 
 def kind_of(block: Any, role: str) -> str:
@@ -156,10 +168,6 @@ def _cleaned_field(key: str, item: Any, *, is_text: bool) -> Any:
 
 def _can_be_marked(segment: Segment) -> bool:
     return segment.kind != "thinking" and not segment.data.endswith(b'"text":""}')
-
-
-def _shows_image(segment: Segment) -> bool:
-    return segment.kind == "image" or (segment.kind == "tool_result" and b'"type":"image"' in segment.data)
 
 
 _URLS = frozenset(("url", "image_url", "file_url"))

@@ -15,7 +15,7 @@ from lessllm_collector.cache.predictor import Predictor
 from lessllm_collector.store import beside
 
 INTERVAL_S = 300.0
-_VERSION = 3  # raised when hashes or entries change
+_VERSION = 4  # raised when hashes or entries change
 
 log = logging.getLogger(__name__)
 

@@ -96,8 +96,7 @@ def test_the_index_keeps_what_was_used_and_never_more_than_it_may():
     index = Index(max_entries=100)
     use = Use(0, 0, 10, 10, NEVER, "r")
     for number in range(1000):
-        index.put(b"%d" % number, 1.0, use)
-        index.put(b"always", 1.0, use)
+        index.put([b"%d" % number, b"always"], [1.0, 1.0], [use, use])
         assert len(index) <= 100
     assert index.get(b"always") is not None
     assert index.get(b"999") is not None
@@ -109,32 +108,45 @@ def test_what_is_promoted_counts():
     use = Use(0, 0, 10, 10, NEVER, "r")
     for _ in range(3):
         for number in range(120):
-            index.put(b"%d" % number, 1.0, use)
+            index.put([b"%d" % number], [1.0], [use])
             assert len(index) <= 100
 
 
 def test_uses_that_meet_become_one_in_any_order():
-    for first, second in (((0, 10), (5, 20)), ((5, 20), (0, 10))):
-        index = Index()
-        for available, expires in (first, second):
-            index.put(b"k", 1.0, Use(0, available, expires, 10, NEVER, "r"))
-        entry = index.get(b"k")
-        assert (entry.available_ns, entry.expires_ns) == (0, 20)
-    index.put(b"k", 1.0, Use(0, 50, 60, 10, NEVER, "again"))
-    assert (entry.available_ns, entry.expires_ns, entry.writer) == (50, 60, "again")
-    index.put(b"k", 1.0, Use(0, 1, 2, 10, NEVER, "late"))
-    assert (entry.available_ns, entry.expires_ns) == (50, 60)
+    one, other = Use(0, 0, 10, 10, NEVER, "one"), Use(3, 5, 20, 15, NEVER, "other")
+    for use in (one.joined(other), other.joined(one)):
+        assert use == Use(0, 0, 20, 15, NEVER, "one")
+    again = Use(0, 50, 60, 10, NEVER, "again")
+    assert one.joined(again) == again
+    assert again.joined(Use(0, 1, 2, 10, NEVER, "late")) == again
 
 
 def test_what_is_only_seen_is_not_there():
+    seen, written = Use(3, NEVER, NEVER, 0, NEVER, "r"), Use(0, 1, 2, 10, NEVER, "r")
+    assert seen.joined(Use(0, NEVER, NEVER, 0, NEVER, "other")) == Use(0, NEVER, NEVER, 0, NEVER, "r")
+    assert seen.joined(written) == written
+    assert written.joined(seen) == written
+
+
+def test_each_prefix_has_the_uses_of_all_calls_that_had_it():
     index = Index()
-    seen = Use(3, NEVER, NEVER, 0, NEVER, "r")
-    index.put(b"k", 1.0, seen)
-    assert index.get(b"k").available_ns == NEVER
-    index.put(b"k", 7.0, Use(0, 1, 2, 10, NEVER, "r"), exact=True)
-    index.put(b"k", 0.0, seen, ends_prompt=True)
-    entry = index.get(b"k")
-    assert (entry.available_ns, entry.tokens, entry.ends_prompt) == (1, 7.0, True)
+    first, longer, other = (Use(at, at, at + 10, 10, NEVER, f"{at}") for at in (1, 2, 3))
+    for keys, use in (((b"a", b"b"), first), ((b"a", b"b", b"c"), longer), ((b"a", b"d"), other)):
+        index.put(keys, [1.0] * len(keys), [use] * len(keys))
+    expired = {key: index.get(key).use.expires_ns for key in (b"a", b"b", b"c", b"d")}
+    assert expired == {b"a": 13, b"b": 12, b"c": 12, b"d": 13}
+    index.put([b"a", b"b"], [1.0, 1.0], [other, Use(9, 9, 30, 10, NEVER, "9")])
+    assert index.get(b"b").use.expires_ns == 30
+    assert index.get(b"a").use.expires_ns == 13
+
+
+def test_counts_of_the_providers_are_kept():
+    index, use = Index(), Use(0, 1, 2, 10, NEVER, "r")
+    for count, exact in ((1.0, False), (7.0, True), (5.0, False)):
+        [entry] = index.put([b"k"], [count], [use])
+        if exact:
+            entry.tokens, entry.exact = count, exact
+    assert index.get(b"k").tokens == 7.0
 
 
 def test_tokens_are_linear_between_anchors():

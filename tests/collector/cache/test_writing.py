@@ -144,7 +144,7 @@ def test_a_predictor_knows_after_a_restart_what_it_knew(tmp_path, opus):
 
 def test_entries_without_end_are_kept_over_a_restart(tmp_path):
     predictor, again = Predictor(), Predictor()
-    predictor.index.put(b"k" * 16, 1.5, Use(0, 1, 2**63 + 2**62, 2**63 - 1, 2**63 - 1, "r"))
+    predictor.index.put([b"k" * 16], [1.5], [Use(0, 1, 2**63 + 2**62, 2**63 - 1, 2**63 - 1, "r")])
     predictor.scopes.get(Scope(b"s" * 8, b"f" * 8, {"model": "m"}))
     snapshot.save(tmp_path / "db", snapshot.pack(predictor))
     snapshot.load(tmp_path / "db", again)
