@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from lessllm_shared import figures
+from lessllm_shared.answer_text import answer_text
 from rich.console import RenderableType
 from rich.text import Text
 
 from lessllm import side_by_side, tables
-from lessllm.answer_text import answer_text
 from lessllm.call_view import Call
 
 _TITLES = ("recorded", "replay")

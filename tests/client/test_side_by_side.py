@@ -4,7 +4,7 @@ import io
 
 import pytest
 from lessllm import side_by_side, tables
-from lessllm.answer_text import answer_text
+from lessllm_shared.answer_text import answer_text
 from rich.console import Console
 
 TITLES = ("recorded", "replay")

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from lessllm import tables, timeline
+from lessllm_shared.phases import phases
 
 MS = 1_000_000
 CONNECTING = ("pool_wait_ms", "dns_ms", "tcp_connect_ms", "proxy_handshake_ms", "tls_ms")
@@ -30,7 +31,7 @@ def attempt(start_ms, end_ms, phase="done", **more):
 
 
 def spans(recorded):
-    return [(phase.name, phase.start_ms, phase.end_ms) for phase in timeline.phases(recorded)]
+    return [(phase.name, phase.start_ms, phase.end_ms) for phase in phases(recorded)]
 
 
 def test_phases_follow_one_another_and_what_did_not_happen_is_left_out():

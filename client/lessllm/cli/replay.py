@@ -6,9 +6,9 @@ import sys
 from typing import Any
 
 import click
+from lessllm_shared.answer_text import answer_text
 
 from lessllm import replay_view
-from lessllm.answer_text import answer_text
 from lessllm.cli import asking
 from lessllm.cli.command import Command, Failed
 from lessllm.rerun.record import recorded_call
