@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 import json
+import subprocess
+import sys
 
 import pytest
 from lessllm_gateway.policies import Policies
@@ -42,6 +44,23 @@ async def test_by_default_it_is_recorded_for_the_collector_to_count(gateway, ups
     record = await records.one()
     assert (record.sensitive_policy, record.sensitive_findings) == ("flag", None)
     assert MAIL.encode() in record.request_body and MAIL.encode() in record.response_body
+
+
+def test_a_gateway_that_starts_has_not_loaded_what_finds_it():
+    loaded = "import sys, lessllm_gateway.service; print(*sys.modules)"
+    modules = subprocess.check_output([sys.executable, "-c", loaded], text=True, timeout=60).split()
+    assert "lessllm_gateway.proxy" in modules
+    for heavy in ("lessllm_gateway.redaction", "lessllm_shared.sensitive.finding", "phonenumbers", "stdnum"):
+        assert heavy not in modules
+
+
+async def test_it_is_loaded_where_the_gateway_has_to_look_itself(gateway, upstream, answer, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lessllm_gateway.redaction", None)  # nobody can import it now
+    upstream.answer = answer(completion("hi"))
+    for policy, status in (("off", 200), ("flag", 200), ("redact_record", 500)):
+        client = await gateway(sensitive_data={"policy": policy})
+        response = await client.post("/v1/chat/completions", json=chat(MAIL), headers=KEY)
+        assert response.status_code == status
 
 
 async def test_what_is_not_to_be_recorded_goes_to_the_provider_and_to_nobody_else(
