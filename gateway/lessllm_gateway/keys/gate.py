@@ -155,10 +155,12 @@ class Gate:
     def _check_rates(self, key: Key, holder: Holder) -> None:
         most = key.concurrent_calls
         if most is not None and holder.account.under_way >= most:
-            raise _rate_limited(f"has {most} calls under way, as many as it may", SOON_S)
+            raise _rate_limited(key, f"has {most} calls under way, as many as it may", SOON_S)
         for bucket, unit in ((holder.requests, "requests"), (holder.tokens, "tokens")):
             if bucket is not None and (wait_s := bucket.wait_s(self._now_s())) > 0:
-                raise _rate_limited(f"has used its {bucket.per_minute} {unit} a minute", math.ceil(wait_s))
+                raise _rate_limited(
+                    key, f"has used its {bucket.per_minute} {unit} a minute", math.ceil(wait_s)
+                )
 
     def _check_budget(self, key: Key, budget: Budget, account: Account, day: str) -> None:
         use = account.use(budget, day)
@@ -180,8 +182,8 @@ class Gate:
         raise _too_many("budget_exceeded", message, math.ceil(end.timestamp() - now), is_lasting=True)
 
 
-def _rate_limited(what: str, retry_after_s: int) -> Rejection:
-    message = f"the client key {what}; try again in {retry_after_s} s"
+def _rate_limited(key: Key, what: str, retry_after_s: int) -> Rejection:
+    message = f"the client key {key.name} {what}; try again in {retry_after_s} s"
     return _too_many("rate_limited", message, retry_after_s)
 
 

@@ -51,7 +51,7 @@ class Watch:
             return
         self.ring.replace(keys)
         KEYS_FILE_READ.set(1)
-        log.info("%s was read again: %d keys may call", self._auth.keys_file, len(keys))
+        log.info("%s was read again; client keys: %d", self._auth.keys_file, len(keys))
 
     def _signature(self) -> Signature:
         """What changes when the file does. A link leads to its file, so that it may change too."""
