@@ -46,10 +46,12 @@ class Watched:
         page.on("pageerror", lambda error: self.complaints.append(f"script: {error}"))
         page.on("request", self._asked)
 
-    def go(self, path: str, status: int = 200) -> None:
-        """Opens a page, and judges it as far as all pages are."""
+    def go(self, path: str) -> None:
+        """Opens a page, and judges it as far as all pages are, once all its parts are there."""
+        self.complaints = []
         answer = self.page.goto(f"{self._url}{path}", wait_until="load")
-        assert answer and answer.status == status, (path, answer and answer.status)
+        assert answer and answer.status == 200, (path, answer and answer.status)
+        self.page.wait_for_selector("[data-loads]:not([data-loaded])", state="detached")
         self.judge(path)
 
     def judge(self, where: str) -> None:

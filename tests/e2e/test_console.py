@@ -11,7 +11,7 @@ from e2e.browser import Watched, running_browser
 from e2e.processes import running_services
 from lessllm.simulator import running_simulator
 
-PAGES = ("/",)
+PAGES = ("/", "/console/suggestions?wait=1")
 LOOKS = {
     "wide, light, English": {
         "color_scheme": "light",

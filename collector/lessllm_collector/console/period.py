@@ -42,6 +42,12 @@ class Period:
         return next((step for step in _STEPS if length / step <= _MOST_STEPS), length)
 
     @property
+    def times(self) -> list[datetime]:
+        """At which steps begin. The last one may end after the period does."""
+        number = -((self.since - self.until) // self.step)
+        return [self.since + place * self.step for place in range(number)]
+
+    @property
     def parameters(self) -> dict[str, str]:
         """What a URL says to mean this period."""
         if self.name != CUSTOM:

@@ -52,3 +52,14 @@ def _written(when: datetime | str | None, pattern: str) -> str:
         return NULL
     moment = datetime.fromisoformat(when) if isinstance(when, str) else when
     return moment.astimezone(UTC).strftime(pattern)
+
+
+def large(number: float | None) -> str:
+    """12.3 M, 456 K: three digits are enough to see how much it is."""
+    if number is None:
+        return NULL
+    for unit, size in (("G", 1e9), ("M", 1e6), ("K", 1e4)):
+        if abs(number) >= size:
+            scaled = number / (1e3 if unit == "K" else size)
+            return f"{scaled:,.{0 if scaled >= 100 else 1}f} {unit}"
+    return f"{number:,.0f}"

@@ -53,11 +53,19 @@ class Analyst:
     async def suggest(self, wanted: Wanted, until: datetime, limit: int) -> dict[str, Any]:
         """The `limit` dearest. Raises Refusal, StoreError."""
         async with self._busy:
-            analysis = self._analyses.get(wanted)
-            if analysis is None or time.monotonic() - analysis.done_s > CACHE_S:
+            analysis = self._known(wanted)
+            if analysis is None:
                 analysis = await self._analyse(wanted, until)
                 self._keep(wanted, analysis)
             return await self._read(partial(_answer, analysis=analysis, limit=limit))
+
+    def knows(self, wanted: Wanted) -> bool:
+        """Whether an answer is there, so that `suggest` takes no time."""
+        return self._known(wanted) is not None and not self._busy.locked()
+
+    def _known(self, wanted: Wanted) -> _Analysis | None:
+        analysis = self._analyses.get(wanted)
+        return None if analysis is None or time.monotonic() - analysis.done_s > CACHE_S else analysis
 
     async def _analyse(self, wanted: Wanted, until: datetime) -> _Analysis:
         choice = await self._read(partial(reading.choose, wanted=wanted, until=until))

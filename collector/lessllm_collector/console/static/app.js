@@ -9,10 +9,20 @@ for (const field of document.querySelectorAll("[data-submits]")) {
 }
 
 // A button that copies the text of the element that it names.
-for (const button of document.querySelectorAll("[data-copies]")) {
-  button.addEventListener("click", async () => {
-    const text = document.getElementById(button.dataset.copies).textContent;
-    await navigator.clipboard.writeText(text);
-    button.textContent = button.dataset.copied;
-  });
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copies]");
+  if (!button) return;
+  await navigator.clipboard.writeText(document.getElementById(button.dataset.copies).textContent);
+  button.textContent = button.dataset.copied;
+});
+
+// A part that takes long is fetched when the page is there.
+for (const place of document.querySelectorAll("[data-loads]")) {
+  fetch(place.dataset.loads)
+    .then((answer) => (answer.ok ? answer.text() : Promise.reject(answer)))
+    .then((html) => {
+      place.innerHTML = html;
+      place.dataset.loaded = "";
+    })
+    .catch(() => {}); // what is there leads to the page that says why
 }
