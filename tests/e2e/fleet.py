@@ -6,7 +6,6 @@ A link is a relay of TCP that can be cut (what is connected ends, nobody connect
 import asyncio
 import contextlib
 import itertools
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import Any
 
 import httpx
 import yaml
-from e2e.processes import Process, free_port, launch, wait_until_ready
+from e2e.processes import Process, free_port, launch_service, wait_until_ready
 
 SPOOLS = ("overflow", "always", "overflow")  # of each gateway
 GATEWAYS = tuple(f"gateway{number}" for number in range(len(SPOOLS)))
@@ -113,9 +112,8 @@ class Fleet:
 
     def start(self, name: str) -> None:
         """Returns when it is ready."""
-        module = f"lessllm_{name.rstrip('0123456789')}"
-        command = [sys.executable, "-m", module, "--config", self.folder / f"{name}.yaml"]
-        self._processes[name] = launch(name, command, self._ports[name], self.folder)
+        service, config = name.rstrip("0123456789"), self.folder / f"{name}.yaml"
+        self._processes[name] = launch_service(name, service, config, self._ports[name], self.folder)
         wait_until_ready(self._processes[name], "/readyz")
 
     def stop(self) -> None:

@@ -12,7 +12,6 @@ import random
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Any
 import httpx
 import pyarrow.ipc
 import yaml
+from e2e.forks import Fork, fork_server
 
 START_S = 30.0
 STOP_S = 30.0
@@ -33,7 +33,7 @@ class Process:
 
     name: str
     port: int
-    popen: "subprocess.Popen[bytes]"
+    popen: "subprocess.Popen[bytes] | Fork"
     log: Path
 
     @property
@@ -42,7 +42,7 @@ class Process:
 
     def kill(self) -> None:
         """kill -9."""
-        self.popen.kill()
+        self.popen.send_signal(signal.SIGKILL)
         self.popen.wait(STOP_S)
 
     def stop(self) -> None:
@@ -62,6 +62,13 @@ def launch(name: str, command: Sequence[str | Path], port: int, folder: Path) ->
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=clean_environment()
         )
     return Process(name, port, popen, log)
+
+
+def launch_service(name: str, service: str, config: Path, port: int, folder: Path) -> Process:
+    """Start `gateway` or `collector`, of which several may run under names of their own."""
+    log = folder / f"{name}.log"
+    server = fork_server(f"lessllm_{service}.service")
+    return Process(name, port, server.start(["--config", str(config)], clean_environment(), log), log)
 
 
 def wait_until_ready(process: Process, path: str | None) -> None:
@@ -88,7 +95,7 @@ def running(
     try:
         yield process
     finally:
-        process.popen.terminate()
+        process.popen.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.popen.wait(STOP_S)
         process.kill()
@@ -127,8 +134,8 @@ class Services:
     def start(self, *names: str, ready: str = "/readyz") -> None:
         """Start these services, and wait until they answer 200 at that path."""
         for name in names:
-            command = [sys.executable, "-m", f"lessllm_{name}", "--config", self._config]
-            self._processes[name] = launch(name, command, self._ports[name], self.folder)
+            port = self._ports[name]
+            self._processes[name] = launch_service(name, name, self._config, port, self.folder)
         for name in names:
             wait_until_ready(self._processes[name], ready)
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import anthropic
@@ -10,7 +9,7 @@ import httpx
 import openai
 import pytest
 import yaml
-from e2e.processes import free_port, launch, running_services, wait_for, wait_until_ready
+from e2e.processes import free_port, launch_service, running_services, wait_for, wait_until_ready
 
 ASK = {"max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
 GATEWAYS = (0, 1)
@@ -94,8 +93,7 @@ def fleet(tmp_path_factory, simulator):
         other = yaml.safe_load((folder / "lessllm.yaml").read_text())
         other["gateway"]["port"] = port
         (folder / "second.yaml").write_text(yaml.safe_dump(other))
-        command = [sys.executable, "-m", "lessllm_gateway", "--config", folder / "second.yaml"]
-        second = launch("second", command, port, folder)
+        second = launch_service("second", "gateway", folder / "second.yaml", port, folder)
         wait_until_ready(second, "/readyz")
         try:
             fleet = Fleet(services, second, keys_file)
