@@ -7,7 +7,6 @@ has a core of its own, the load and the upstream the other one. Linux, with two 
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -65,8 +64,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one round of 0.5 s, 100 open streams: a look")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the samples to it")
     options = parser.parse_args()
-    if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2:
-        parser.error("needs Linux and two cores")
+    machine.need_two_cores(parser)
     if options.rounds < 1 or options.seconds <= 0:
         parser.error("at least one round, of more than no time")
     return options

@@ -6,8 +6,9 @@ it was there. It can leave before that.
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Generic, TypeVar, cast
 
 import httptools
 
@@ -35,29 +36,18 @@ class Client:
     """Of one server on loopback. Make it on the running loop."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
-        self._idle: list[_Connection] = []
+        self._connections = Connections(port, _Connection)
 
     async def ask(self, request: bytes, leave_after_s: float | None = None) -> Reply:
         """The reply, as far as it comes. With `leave_after_s` the client hangs up then if it is not whole."""
-        while self._idle and self._idle[-1].is_closed:
-            self._idle.pop()
-        connection = self._idle.pop() if self._idle else await self._dial()
+        connection = await self._connections.take()
         reply = await connection.exchange(request, leave_after_s)
-        if not connection.is_closed:
-            self._idle.append(connection)
+        self._connections.give_back(connection)
         return reply
 
     def close(self) -> None:
         """Close what is kept."""
-        for connection in self._idle:
-            connection.close()
-        self._idle.clear()
-
-    async def _dial(self) -> "_Connection":
-        loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(_Connection, "127.0.0.1", self._port)
-        return connection
+        self._connections.close()
 
 
 class Connection(asyncio.Protocol):
@@ -81,6 +71,39 @@ class Connection(asyncio.Protocol):
     def _end(self) -> None:
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
+
+
+ConnectionT = TypeVar("ConnectionT", bound=Connection)
+
+
+class Connections(Generic[ConnectionT]):
+    """To a server on loopback, kept for the next call."""
+
+    def __init__(self, port: int, protocol: Callable[[], ConnectionT]) -> None:
+        self._port = port
+        self._protocol = protocol
+        self._idle: list[ConnectionT] = []
+
+    async def take(self) -> ConnectionT:
+        """For one call."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed:
+                return connection
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(self._protocol, "127.0.0.1", self._port)
+        return connection
+
+    def give_back(self, connection: ConnectionT) -> None:
+        """After the call."""
+        if not connection.is_closed:
+            self._idle.append(connection)
+
+    def close(self) -> None:
+        """Close what is kept."""
+        for connection in self._idle:
+            connection.close()
+        self._idle.clear()
 
 
 class _Connection(Connection):

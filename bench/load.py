@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 
 import upstream
-from http_client import Connection
+from http_client import Connection, Connections
 from upstream import Answer
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -35,29 +35,19 @@ class Target:
     """A server on loopback, and the request that it gets. Make it on the running loop."""
 
     def __init__(self, port: int, request: bytes) -> None:
-        self._port = port
         self._request = request
-        self._idle: list[_Connection] = []
+        self._connections = Connections(port, _Connection)
 
     async def call(self) -> Reply:
         """The reply, as far as it comes."""
-        loop = asyncio.get_running_loop()
-        while self._idle:
-            connection = self._idle.pop()
-            if not connection.is_closed:
-                break
-        else:
-            _, connection = await loop.create_connection(_Connection, "127.0.0.1", self._port)
-        reply = await connection.exchange(self._request, loop)
-        if not connection.is_closed:
-            self._idle.append(connection)
+        connection = await self._connections.take()
+        reply = await connection.exchange(self._request)
+        self._connections.give_back(connection)
         return reply
 
     def close(self) -> None:
         """Close what is kept."""
-        for connection in self._idle:
-            connection.close()
-        self._idle.clear()
+        self._connections.close()
 
 
 class Upstream:
@@ -73,11 +63,11 @@ class Upstream:
 
 
 class _Connection(Connection):
-    async def exchange(self, request: bytes, loop: asyncio.AbstractEventLoop) -> Reply:
+    async def exchange(self, request: bytes) -> Reply:
         self._head: bytes | None = None
         self._tail = self._carry = b""
         self._left_bytes: int | None = None  # None: until the last chunk
-        self._ended = loop.create_future()
+        self._ended = asyncio.get_running_loop().create_future()
         self._reply = Reply(time.monotonic())
         self._transport.write(request)
         await self._ended

@@ -1,5 +1,6 @@
 """The machine that was measured on: what it is, the programs' versions, and how busy it has been so far."""
 
+import argparse
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -26,6 +27,12 @@ def facts() -> dict[str, str]:
     if nginx.program() is not None:
         found["nginx"] = nginx.version()
     return found
+
+
+def need_two_cores(parser: argparse.ArgumentParser) -> None:
+    """Ends the program where processes can't be bound to a core each."""
+    if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2:
+        parser.error("needs Linux and two cores")
 
 
 def busy_s() -> float:

@@ -8,7 +8,6 @@ with two cores. Exits with 1 if a call failed, or is not exactly one row.
 import argparse
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -74,8 +73,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write figures and samples to it")
     options = parser.parse_args()
-    if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2:
-        parser.error("needs Linux and two cores")
+    machine.need_two_cores(parser)
     if options.rounds < 1 or options.seconds <= 0 or options.gone < 0:
         parser.error("at least one round, of more than no time")
     return options

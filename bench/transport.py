@@ -8,7 +8,6 @@ the highest, and how many times ours that is: compare within one run. Linux, wit
 import argparse
 import dataclasses
 import json
-import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,8 +59,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tls", action="store_true", help="speak TLS with the upstream")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write figures and samples to it")
     options = parser.parse_args()
-    if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2:
-        parser.error("needs Linux and two cores")
+    machine.need_two_cores(parser)
     if options.rounds < 1 or options.seconds <= 0:
         parser.error("at least one round, of more than no time")
     return options
