@@ -73,7 +73,9 @@ class ForkServer:
         with self._turn:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
-            return int(self._process.stdout.readline())
+            answer = self._process.stdout.readline()
+        assert answer, "the process that forks has ended; why is said above"
+        return int(answer)
 
     def _end(self) -> None:
         self._process.communicate()
