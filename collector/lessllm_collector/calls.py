@@ -1,6 +1,7 @@
 """Single calls: the latest ones page by page, and one whole, with what was sent and what came back."""
 
 import base64
+import re
 from typing import Any
 
 import duckdb
@@ -10,9 +11,13 @@ from lessllm_collector.errors import Refusal
 from lessllm_collector.filters import METRICS, Filter
 from lessllm_collector.formats import records
 from lessllm_collector.query import run
-from lessllm_collector.schema import VIEW_COLUMNS
+from lessllm_collector.schema import STORED_NAMES, VIEW_COLUMNS
 
 _METRICS = ", ".join(f'"{name}"' for name in METRICS)
+_STORED = ", ".join(f'"{name}"' for name in STORED_NAMES)
+_MADE_BY_US = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_ROWID = "SELECT rowid FROM internal.calls WHERE request_id = ?"
+_ABOUT_THEN = '"timestamp" BETWEEN make_timestamptz(1000 * (? - 1)) AND make_timestamptz(1000 * (? + 1))'
 _OTHERS = ", ".join(sql for name, sql in VIEW_COLUMNS.items() if name not in METRICS)
 # Found by any other condition, DuckDB would unpack the bodies of 2,048 neighbours at once.
 _BY_ROWID = "FROM internal.calls WHERE rowid = ?"
@@ -49,15 +54,30 @@ def whole(connection: duckdb.DuckDBPyConnection, request_id: str) -> dict[str, A
 
     Raises Refusal.
     """
-    row = connection.execute(
-        "SELECT rowid FROM internal.calls WHERE request_id = ? LIMIT 1", [request_id]
-    ).fetchone()
-    if row is None:
-        raise _unknown(request_id)
-    plain = run(connection, f"SELECT {_METRICS} {_BY_ROWID}", [row[0]], 1)
-    rest = connection.execute(f"SELECT {_OTHERS} {_BY_ROWID}", [row[0]]).to_arrow_table()
+    rowid = _find(connection, request_id)
+    plain = run(connection, f"SELECT {_METRICS} {_BY_ROWID}", [rowid], 1)
+    rest = connection.execute(f"SELECT {_OTHERS} {_BY_ROWID}", [rowid]).to_arrow_table()
     bodies = {name: _embedded(value) for name, value in rest.to_pylist()[0].items()}
     return {**records(plain)[0], **bodies}
+
+
+def row(connection: duckdb.DuckDBPyConnection, request_id: str) -> dict[str, Any]:
+    """Every stored column, as it is in the database. Raises Refusal."""
+    stored = f"SELECT {_STORED} {_BY_ROWID}"
+    (found,) = connection.execute(stored, [_find(connection, request_id)]).to_arrow_table().to_pylist()
+    return dict(found)
+
+
+def _find(connection: duckdb.DuckDBPyConnection, request_id: str) -> int:
+    """Its rowid. A UUIDv7 says when the call began, so that the calls of other days need not be looked at."""
+    found = None
+    if _MADE_BY_US.fullmatch(request_id):
+        ms = int(request_id[:8] + request_id[9:13], 16)
+        found = connection.execute(f"{_ROWID} AND {_ABOUT_THEN}", [request_id, ms, ms]).fetchone()
+    found = found or connection.execute(_ROWID, [request_id]).fetchone()
+    if found is not None:
+        return int(found[0])
+    raise _unknown(request_id)
 
 
 def _time_of(connection: duckdb.DuckDBPyConnection, request_id: str) -> int:

@@ -4,6 +4,7 @@ Whatever a page logs, loads from elsewhere, is refused by its policy, or axe-cor
 """
 
 import os
+from urllib.parse import quote
 
 import pytest
 from e2e import console_calls
@@ -11,7 +12,7 @@ from e2e.browser import Watched, running_browser
 from e2e.processes import running_services
 from lessllm.simulator import running_simulator
 
-PAGES = ("/", "/console/suggestions?wait=1")
+PAGES = ("/", "/console/calls", "/console/calls?live=1", "/console/suggestions?wait=1")
 LOOKS = {
     "wide, light, English": {
         "color_scheme": "light",
@@ -63,3 +64,15 @@ def reader(request, browser, console, tools):
 def test_a_page_is_quiet_asks_nobody_else_and_has_no_serious_barrier(reader, path):
     reader.go(path)
     assert reader.page.evaluate("window.hacked") is None
+
+
+def test_a_call_with_a_hostile_prompt_is_found_by_its_text_and_is_only_text(reader):
+    reader.go("/console/calls?text=" + quote("<svg onload="))
+    reader.page.click("table.calls tbody a")
+    reader.page.wait_for_selector(".turn")
+    for summary in reader.page.query_selector_all("summary"):
+        summary.click()
+    reader.judge("a hostile call")
+    assert "{{ 7*7 }}" in reader.page.inner_text("main") and reader.page.evaluate("window.hacked") is None
+    reader.page.click("[data-copies=replay]")
+    assert reader.page.inner_text("#replay").startswith("lessllm replay ")
