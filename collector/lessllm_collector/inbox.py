@@ -56,7 +56,12 @@ class Inbox:
         self._waiting: deque[Batch | Job] = deque()
         self._bytes = 0
         self._end_s: float | None = None  # by time.monotonic
-        INBOX_BYTES.set_function(lambda: self._bytes)
+        INBOX_BYTES.set_function(lambda: self.waiting_bytes)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Of batches that are not committed yet."""
+        return self._bytes
 
     async def put(self, batch: Batch) -> None:
         """Takes the batch over; waits while there is no room. A batch larger than all room goes alone."""

@@ -66,6 +66,11 @@ class Writer:
         metrics.COMMITS_FAILING.set_function(lambda: self.trouble is not None)
         metrics.DISK_FREE_BYTES.set_function(partial(room.free_bytes, store.path))
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Received, and not committed yet."""
+        return self._inbox.waiting_bytes
+
     def start(self) -> None:
         """From now on the inbox is worked off."""
         self._thread.start()

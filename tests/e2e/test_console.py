@@ -12,7 +12,7 @@ from e2e.browser import Watched, running_browser
 from e2e.processes import running_services
 from lessllm.simulator import running_simulator
 
-PAGES = ("/", "/console/calls", "/console/calls?live=1", "/console/suggestions?wait=1")
+PAGES = ("/", "/console/calls", "/console/calls?live=1", "/console/suggestions?wait=1", "/console/system")
 LOOKS = {
     "wide, light, English": {
         "color_scheme": "light",

@@ -7,17 +7,20 @@ from lessllm_shared.figures import NULL
 _SPANS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
-def moment(when: datetime | str | None) -> str:
+Moment = datetime | str | int | None  # int: microseconds since 1970
+
+
+def moment(when: Moment) -> str:
     """2026-11-26 05:12:07, in UTC."""
     return _written(when, "%Y-%m-%d %H:%M:%S")
 
 
-def minute(when: datetime | str | None) -> str:
+def minute(when: Moment) -> str:
     """2026-11-26 05:12, in UTC."""
     return _written(when, "%Y-%m-%d %H:%M")
 
 
-def machine(when: datetime | str | None) -> str:
+def machine(when: Moment) -> str:
     """2026-11-26T05:12, as HTML's inputs and <time> have it."""
     return _written(when, "%Y-%m-%dT%H:%M")
 
@@ -47,9 +50,11 @@ def span(length: timedelta | None) -> str:
     return f"{seconds:.0f} s"
 
 
-def _written(when: datetime | str | None, pattern: str) -> str:
+def _written(when: Moment, pattern: str) -> str:
     if when is None:
         return NULL
+    if isinstance(when, int):
+        when = datetime.fromtimestamp(when / 1e6, UTC)
     moment = datetime.fromisoformat(when) if isinstance(when, str) else when
     return moment.astimezone(UTC).strftime(pattern)
 

@@ -1,6 +1,7 @@
 """The console over a database of one's own, without a browser."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -25,7 +26,13 @@ def store(tmp_path):
 
 
 @pytest.fixture
-def visit(store):
+def writer():
+    """In its place: nothing is written here but by the tests."""
+    return SimpleNamespace(trouble=None, waiting_bytes=0)
+
+
+@pytest.fixture
+def visit(store, writer):
     """A visitor of the console; `api_key` as in the configuration."""
 
     def visit(api_key=None, **options):
@@ -33,7 +40,7 @@ def visit(store):
         install_errors(app)
         reading = Reading(store, Query(), Cache())
         settings = load(CollectorSettings, {}, {})
-        app.include_router(create_console(Console(settings, store, reading, lambda: None, Door(api_key))))
+        app.include_router(create_console(Console(settings, store, reading, lambda: writer, Door(api_key))))
         app.add_middleware(BrowserGuard, allowed_hosts=())
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         return httpx.AsyncClient(transport=transport, base_url=URL, timeout=60, **options)
