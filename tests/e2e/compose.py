@@ -26,6 +26,9 @@ from lessllm.simulator.running import configuration, listener
 ROOT = Path(__file__).parents[2]
 FILES = (ROOT / "docker-compose.yml", Path(__file__).with_name("docker-compose.test.yml"))
 STARTED = ("nginx", "prometheus")  # and what they depend on
+# An event that takes more than one of nginx's buffers (4 or 8 KB): with `proxy_buffering` it would pass on
+# what fills them, and hold the rest back until more comes.
+LONG = 10_000
 COMMAND_S = 600  # the first time, images are built
 
 
@@ -136,7 +139,8 @@ class Provider:
             return
         headers = [(b"content-type", b"text/event-stream")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": _chunk("first"), "more_body": True})
+        first = _chunk("first" + "." * LONG)
+        await send({"type": "http.response.body", "body": first, "more_body": True})
         await asyncio.to_thread(self.is_let_go.wait)
         await send({"type": "http.response.body", "body": _chunk("second") + b"data: [DONE]\n\n"})
 

@@ -150,7 +150,7 @@ def test_a_stream_reaches_the_client_as_it_comes_and_the_row_says_who_asked(stac
     url = f"{stack.url}/v1/chat/completions"
     with httpx.stream("POST", url, json=body, headers=headers, trust_env=False, timeout=60) as response:
         lines = response.iter_lines()
-        assert "first" in next(lines)
+        assert "first" in next(lines)  # the whole event, before there is a second
         stack.provider.is_let_go.set()
         assert "second" in "".join(lines)
     stack.wait_for_rows("held", 1)
