@@ -11,7 +11,7 @@ from lessllm_shared.record import ApiFormat, EndReason
 from lessllm_shared.tolerant_json import loads
 
 from lessllm_collector.cache import places
-from lessllm_collector.cache.hashing import Chain
+from lessllm_collector.cache.hashing import Chain, samples
 from lessllm_collector.cache.prompt import Prompt, answer_segments, read_prompt
 from lessllm_collector.cache.rules import Rule, Rules
 from lessllm_collector.cache.tokens import FIRST_RATIO
@@ -29,6 +29,9 @@ class _Marks(msgspec.Struct):
     end_ns: int | None = None
 
 
+_read_marks = msgspec.json.Decoder(_Marks).decode
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What has a cache of its own. Scopes of a family differ only in `settings`."""
@@ -40,7 +43,7 @@ class Scope:
 
 @dataclass(slots=True)
 class Call:
-    """A call as far as caches see it. Points are numbers into `offsets` and `digests`."""
+    """A call as far as caches see it. Points are numbers into `offsets` and `keys`."""
 
     request_id: str
     timestamp_us: int
@@ -48,7 +51,7 @@ class Call:
     scope: Scope
     model: tuple[str, str]  # with its provider
     offsets: Sequence[int]
-    digests: Sequence[bytes]
+    keys: Sequence[bytes]  # of the scope, and the hash until there
     segments: Sequence[tuple[int, str]]  # the point at the end of each, and its path
     prompt_points: int  # so many; those of the answer follow
     checked: Sequence[int]  # points, the longest prefix first
@@ -70,9 +73,9 @@ class Call:
         """Of the prompt."""
         return self.offsets[self.prompt_points - 1]
 
-    def key(self, point: int, scope: Scope | None = None) -> bytes:
-        """Of the prefix that ends there, in this scope or another one."""
-        return (scope or self.scope).key + self.digests[point]
+    def key(self, point: int, scope: Scope) -> bytes:
+        """Of the prefix that ends there, in another scope."""
+        return scope.key + self.keys[point][_KEY_BYTES:]
 
 
 def read_call(
@@ -96,17 +99,17 @@ def read_call(
     prompt_points = len(chain.offsets)
     ends = chain.ends.copy()
     if "answer" in rule.writes and api_format == ApiFormat.CHAT:
-        chain.extend(answer_segments(row["decoded_response"] or row["response_body"]), sampled=rule.samples)
-    marks = msgspec.json.decode(row["clock_marks"], type=_Marks)
-    times = _times(marks, rule)
+        chain.extend(answer_segments(row["decoded_response"] or row["response_body"]))
+    times = _times(_read_marks(row["clock_marks"]), rule)
+    scope = _scope(row, rule, model, prompt, workspaces)
     return Call(
         request_id=row["request_id"],
         timestamp_us=row["timestamp"],
         rule=rule,
-        scope=_scope(row, rule, model, prompt, workspaces),
+        scope=scope,
         model=(row["provider"], model),
         offsets=chain.offsets,
-        digests=chain.digests,
+        keys=[scope.key + digest for digest in chain.digests],
         segments=[(end, segment.path) for end, segment in zip(ends, prompt.segments, strict=True)],
         prompt_points=prompt_points,
         checked=range(prompt_points - 1, -1, -1)
@@ -128,11 +131,12 @@ def read_call(
 def _chain(rule: Rule, prompt: Prompt) -> Chain:
     segments = prompt.segments
     begin = next((at for at, one in enumerate(segments) if one.kind not in _BEFORE_MESSAGES), len(segments))
-    chain = Chain()
-    chain.extend(segments[:begin], sampled=rule.samples)
+    # No token is shorter than a byte, but for images: there segments end.
+    chain = Chain(samples(rule.minimum_tokens, rule.granularity_tokens)) if rule.samples else Chain()
+    chain.extend(segments[:begin])
     if rule.drops_messages:
         chain.salt(repr(sorted(_settings(prompt, rule.drops_messages).items())).encode())
-    chain.extend(segments[begin:], sampled=rule.samples)
+    chain.extend(segments[begin:])
     return chain
 
 

@@ -18,24 +18,28 @@ DIGEST_BYTES = 8
 _STEPS = ((4096, 64), (8192, 256), (32768, 1024), (sys.maxsize, 2048))  # until there, a sample every so many
 
 
-def _samples() -> Iterator[int]:
-    """After how many bytes there is one."""
+def samples(shortest_bytes: int = 0, finest_bytes: int = 1) -> Iterator[int]:
+    """After how many bytes there is one, if shorter prefixes or smaller differences don't matter."""
     begin = 0
     for until, step in _STEPS:
-        yield from range(begin + step, until + 1, step)
+        wide = max(step, finest_bytes)
+        yield from range(max(begin, shortest_bytes) + wide, until + 1, wide)
         begin = until
 
 
 @dataclass(slots=True)
 class Chain:
-    """Points in a prompt: how many bytes there are until there, and their hash."""
+    """Points in a prompt: how many bytes there are until there, and their hash.
 
+    They are where segments end, and at `samples`.
+    """
+
+    samples: Iterator[int] = field(default_factory=lambda: iter(()))
     offsets: list[int] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)  # for each segment, the point at its end
     _hash: Any = field(default_factory=hashlib.sha256)
-    _samples: Iterator[int] = field(default_factory=_samples)
-    _following: int = 0  # one
+    _following: int = 0  # sample
 
     @property
     def total_bytes(self) -> int:
@@ -46,21 +50,21 @@ class Chain:
         """What follows is hashed apart, though no part of the prompt."""
         self._hash.update(data)
 
-    def extend(self, segments: Iterable[Segment], *, sampled: bool) -> None:
-        """The prompt goes on with these. Without samples there are only points where segments end."""
+    def extend(self, segments: Iterable[Segment]) -> None:
+        """The prompt goes on with these."""
         update, digest = self._hash.update, self._hash.digest  # of all so far: it goes on after that
         add_offset, add_digest = self.offsets.append, self.digests.append
-        offset, following = self.total_bytes, self._following
+        offset, following, samples = self.total_bytes, self._following, self.samples
         for segment in segments:
             data = memoryview(segment.data)
             start, end = offset, offset + len(data)
-            while sampled and following <= offset:
-                following = next(self._samples)
-            while sampled and following < end:
+            while following <= offset:
+                following = next(samples, sys.maxsize)
+            while following < end:
                 update(data[offset - start : following - start])
                 add_offset(following)
                 add_digest(digest()[:DIGEST_BYTES])
-                offset, following = following, next(self._samples)
+                offset, following = following, next(samples, sys.maxsize)
             update(data[offset - start :])
             add_offset(end)
             add_digest(digest()[:DIGEST_BYTES])

@@ -48,7 +48,7 @@ def look_up(call: Call, index: Index, ages: Ages) -> Found:
 
 def _known(call: Call, point: int, index: Index) -> Entry | None:
     """Not of itself, when it is looked up again, nor of calls that began later and ended earlier."""
-    entry = index.get(call.key(point))
+    entry = index.get(call.keys[point])
     if entry is None or entry.use.begun_ns > call.start_ns or entry.use.writer == call.request_id:
         return None
     return entry

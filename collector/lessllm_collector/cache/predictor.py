@@ -157,9 +157,7 @@ class Predictor:
         counted = _counted(call, found)
         anchors = ascending([*self._known_anchors(call), *((call.offsets[at], n) for at, n in counted)])
         tokens = interpolate(anchors, call.offsets)
-        prefix = call.scope.key
-        keys = [prefix + digest for digest in call.digests]
-        entries = self.index.put(keys, tokens, _uses(call, found, tokens))
+        entries = self.index.put(call.keys, tokens, _uses(call, found, tokens))
         entries[call.prompt_points - 1].ends_prompt = True
         if call.prompt_tokens is not None:
             for point, _ in counted:
@@ -168,7 +166,7 @@ class Predictor:
     def _known_anchors(self, call: Call) -> list[Anchor]:
         """Prefixes of which the provider told the tokens before."""
         ends = (point for point, _ in call.segments if point <= call.read_point)
-        entries = ((call.offsets[point], self.index.get(call.key(point))) for point in ends)
+        entries = ((call.offsets[point], self.index.get(call.keys[point])) for point in ends)
         return [(offset, entry.tokens) for offset, entry in entries if entry is not None and entry.exact]
 
 

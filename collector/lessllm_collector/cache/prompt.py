@@ -57,11 +57,14 @@ def _add_chat(builder: Builder, messages: Any) -> None:
     for index, message in enumerate(_objects(messages)):
         role = _role(message.get("role"))
         # What is null or empty is as if it were not there: SDKs send answers back with and without.
-        places = [(name, found) for name in ("content", "tool_calls") if (found := message.get(name))]
-        if reasoning := message.get("reasoning_content"):
-            places.insert(0, ("reasoning_content", {"type": "thinking", "thinking": reasoning}))
         head = {key: value for key, value in message.items() if key not in _CONTENT and value}
-        builder.add_message(role, head, f"messages[{index}]", *places)
+        reasoning = message.get("reasoning_content")
+        builder.add_message(
+            *(role, head, f"messages[{index}]"),
+            ("reasoning_content", {"type": "thinking", "thinking": reasoning} if reasoning else None),
+            ("content", message.get("content") or None),
+            ("tool_calls", message.get("tool_calls") or None),
+        )
 
 
 def _responses(request: _Request, builder: Builder) -> Prompt:

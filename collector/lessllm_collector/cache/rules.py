@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from importlib.resources import files
 from typing import Literal
 
@@ -63,17 +64,23 @@ class Rules:
 
     def find(self, provider: str, model: str, api_format: str, prompt: Prompt) -> Rule | None:
         """None: how this provider caches is not known."""
-        name = self._alike.get(provider, provider)
-        return next((rule for rule in RULES if _fits(rule, name, model, api_format, prompt)), None)
+        fitting = _fitting(self._alike.get(provider, provider), model, api_format)
+        return next((rule for rule in fitting if not rule.marked or _is_marked(prompt)), None)
 
 
-def _fits(rule: Rule, provider: str, model: str, api_format: str, prompt: Prompt) -> bool:
-    return (
-        provider in rule.providers
+@lru_cache(maxsize=1000)  # clients choose model names
+def _fitting(provider: str, model: str, api_format: str) -> tuple[Rule, ...]:
+    return tuple(
+        rule
+        for rule in RULES
+        if provider in rule.providers
         and any(fnmatchcase(model, pattern) for pattern in rule.models)
         and (not rule.formats or api_format in rule.formats)
-        and (not rule.marked or any(segment.mark is not None for segment in prompt.segments))
     )
+
+
+def _is_marked(prompt: Prompt) -> bool:
+    return any(segment.mark is not None for segment in prompt.segments)
 
 
 def _load() -> tuple[Rule, ...]:

@@ -18,14 +18,14 @@ MARKS = ("cache_control", "prompt_cache_breakpoint")
 _encode = msgspec.json.Encoder().encode
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Mark(msgspec.Struct, frozen=True, gc=False):
     """A request to cache what ends here. `ttl` as the request says it, such as "1h"."""
 
     ttl: str | None = None
     automatic: bool = False  # asked for the whole request, not at this place
 
 
-class Segment(msgspec.Struct):  # a dataclass takes five times as long to be made
+class Segment(msgspec.Struct, gc=False):  # a dataclass takes five times as long to be made
     """A piece of a prompt: a tool, a system text, a block of a message."""
 
     kind: (
@@ -75,15 +75,21 @@ class Builder:
         """
         first, rest = len(self.segments), _encode(head)
         for name, content in places:
-            blocks = content if isinstance(content, list) else [] if content is None else [content]
-            for index, block in enumerate(blocks):
-                place = f"{path}.{name}".lstrip(".") + (f"[{index}]" if isinstance(content, list) else "")
-                value = {"type": "text", "text": block} if isinstance(block, str) else block
-                self.add(kind_of(value, role), value, place, rest)
+            place = f"{path}.{name}" if path else name
+            if isinstance(content, list):
+                for index, block in enumerate(content):
+                    self._add_block(role, block, f"{place}[{index}]", rest)
+                    rest = b""
+            elif content is not None:
+                self._add_block(role, content, place, rest)
                 rest = b""
         if len(self.segments) == first:
             self.segments.append(Segment(role, rest, path))
         self.end_turn(role)
+
+    def _add_block(self, role: str, block: Any, path: str, head: bytes) -> None:
+        value = {"type": "text", "text": block} if isinstance(block, str) else block
+        self.add(kind_of(value, role), value, path, head)
 
     def end_turn(self, role: str) -> None:
         """What was added since the last one is a message of that role."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from lessllm_collector.cache.hashing import Chain
+from lessllm_collector.cache.hashing import Chain, samples
 from lessllm_collector.cache.segments import Segment
 
 STEP_BYTES = 2048  # between points within a segment: about 500 tokens
@@ -37,8 +37,8 @@ class Prefixes:
 
 def prefixes_of(segments: Iterable[Segment]) -> Prefixes:
     """Where segments end, and in steps between."""
-    chain = Chain()
-    chain.extend(segments, sampled=True)
+    chain = Chain(samples())
+    chain.extend(segments)
     ends = set(chain.ends)
     kept = [at for at, offset in enumerate(chain.offsets) if at in ends or offset % STEP_BYTES == 0]
     return Prefixes(

@@ -1,11 +1,12 @@
 """The predictor's parts: rules, hashes, the index and its bound, tokens, what is likely at an age."""
 
 import random
+from itertools import islice
 from typing import get_args
 
 import pytest
 from lessllm_collector.cache.ages import Ages
-from lessllm_collector.cache.hashing import Chain
+from lessllm_collector.cache.hashing import Chain, samples
 from lessllm_collector.cache.index import NEVER, Index, Use
 from lessllm_collector.cache.prompt import Prompt, Segment
 from lessllm_collector.cache.rules import RULES, Rules
@@ -62,8 +63,8 @@ def segments(*texts):
 
 
 def chain(*texts, sampled=True):
-    made = Chain()
-    made.extend(segments(*texts), sampled=sampled)
+    made = Chain(samples()) if sampled else Chain()
+    made.extend(segments(*texts))
     return made
 
 
@@ -88,8 +89,14 @@ def test_prompts_have_the_same_hashes_up_to_where_they_differ():
 
 def test_a_prompt_may_be_extended_later():
     at_once, later = chain("a" * 700, "b" * 900), chain("a" * 700)
-    later.extend(segments("b" * 900), sampled=True)
+    later.extend(segments("b" * 900))
     assert (later.offsets, later.digests) == (at_once.offsets, at_once.digests)
+
+
+def test_samples_are_as_fine_as_it_matters():
+    assert list(islice(samples(), 3)) == [64, 128, 192]
+    assert list(islice(samples(1024, 128), 2)) == [1152, 1280]
+    assert list(islice(samples(1024, 2048), 3)) == [3072, 6144, 8192]
 
 
 def test_the_index_keeps_what_was_used_and_never_more_than_it_may():
