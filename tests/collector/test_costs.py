@@ -19,6 +19,7 @@ from lessllm_shared.config.sections import Price
 from lessllm_shared.providers import PRESETS
 from lessllm_shared.record import ApiFormat, CallRecord, EndReason
 
+LISTED = Prices({})  # one for all: what it remembers of a call is not for another
 TUESDAY = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
@@ -40,7 +41,7 @@ def row(usage, model, provider="openai", at=TUESDAY, own=None, **fields):
         "response_body": json.dumps(answer).encode(),
     }
     record = CallRecord(**{**known, **fields})
-    return interpret(record, gateway_id="g", sequence=1, prices=Prices(own or {}))
+    return interpret(record, gateway_id="g", sequence=1, prices=Prices(own) if own else LISTED)
 
 
 def cost(*arguments, **fields):

@@ -4,6 +4,7 @@ The user's own prices win over genai-prices' bundled ones. A price is resolved t
 that who has the figures can work the cost out again. What is not known is a reason, never 0.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,10 +25,11 @@ UNKNOWN_MODEL = "unknown_model"
 UNKNOWN_TERMS = "unknown_terms"
 
 _VERSION = f"{genai_prices.__version__}+{price_terms.VERSION}"
-_MAX_RESOLVED = 10_000  # clients choose model names: the cache must not grow with them
+_MAX_RESOLVED = 10_000  # clients choose model names: the caches must not grow with them
+_MINUTE_NS = 60 * 10**9  # prices change on the minute at the soonest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Known:
     provider: str
     model: ModelInfo
@@ -56,12 +58,37 @@ class Quote:
     version: str | None = None
 
 
+class _Tariff:
+    """What a model costs at some time on some terms, by the length of the prompt."""
+
+    def __init__(self, price: ModelPrice, factor: float | None) -> None:
+        """`factor`: what all of it is multiplied by; None: that is not known."""
+        self._price = price
+        self._factor = factor
+        tiered = (figure for figure in vars(price).values() if isinstance(figure, TieredPrices))
+        self._starts = sorted({tier.start for figure in tiered for tier in figure.tiers})
+        self._quotes: dict[int, Quote] = {}  # by how many tiers' starts are exceeded
+
+    def quote(self, prompt_tokens: int) -> Quote:
+        reached = bisect_left(self._starts, prompt_tokens)
+        if reached not in self._quotes:
+            self._quotes[reached] = self._quote(prompt_tokens)
+        return self._quotes[reached]
+
+    def _quote(self, prompt_tokens: int) -> Quote:
+        if self._factor is None:
+            return Quote(UNKNOWN_TERMS)
+        prices = _unit_prices(self._price, prompt_tokens, self._factor)
+        return Quote(UNKNOWN_MODEL) if prices is None else Quote("genai-prices", prices, _VERSION)
+
+
 class Prices:
-    """`configured` prices by model, else genai-prices'. Each model is looked up once."""
+    """`configured` prices by model, else genai-prices'. Each is looked up once, and once more each minute."""
 
     def __init__(self, configured: Mapping[str, Price]) -> None:
         self._configured = configured
         self._resolved: dict[tuple[str | None, str | None, str], _Known | None] = {}
+        self._tariffs: dict[tuple[_Known, int, tuple[tuple[str, str], ...]], _Tariff] = {}
 
     def quote(
         self, record: CallRecord, response_model: str | None, terms: Terms, prompt_tokens: int
@@ -74,8 +101,13 @@ class Prices:
         known = next((found for model in named if (found := self._known(record, model))), None)
         if known is None:
             return Quote(UNKNOWN_MODEL)
-        when = datetime.fromtimestamp(record.t0_unix_ns / 1e9, UTC)
-        return _listed(known, when, terms, prompt_tokens)
+        minute = record.t0_unix_ns // _MINUTE_NS
+        key = (known, minute, tuple(terms.items()))
+        if key not in self._tariffs:
+            if len(self._tariffs) >= _MAX_RESOLVED:
+                self._tariffs.clear()
+            self._tariffs[key] = _tariff(known, datetime.fromtimestamp(minute * 60, UTC), terms)
+        return self._tariffs[key].quote(prompt_tokens)
 
     def _known(self, record: CallRecord, model: str) -> _Known | None:
         preset = PRESETS.get(record.provider or "")
@@ -113,17 +145,14 @@ def _own(price: Price) -> UnitPrices:
     )
 
 
-def _listed(known: _Known, when: datetime, terms: Terms, prompt_tokens: int) -> Quote:
+def _tariff(known: _Known, when: datetime, terms: Terms) -> _Tariff:
     model = known.model
     when = price_terms.moment(known.provider, model.id, when)
     named = [one.when for one in known.variants if one.constraint is None or one.constraint.active(when)]
     context = {term: value for term, value in terms.items() if {term: value} in named}
     rest = {term: value for term, value in terms.items() if term not in context}
     factor = price_terms.factor(known.provider, model.id, rest)
-    if factor is None:
-        return Quote(UNKNOWN_TERMS)
-    prices = _unit_prices(model.get_prices(when, context), prompt_tokens, factor)
-    return Quote(UNKNOWN_MODEL) if prices is None else Quote("genai-prices", prices, _VERSION)
+    return _Tariff(model.get_prices(when, context), factor)
 
 
 def _unit_prices(price: ModelPrice, prompt_tokens: int, factor: float) -> UnitPrices | None:
