@@ -2,6 +2,7 @@
 
 import asyncio
 
+from lessllm_collector import inbox as inboxes
 from lessllm_collector.inbox import COMMIT_BYTES, Batch, Inbox
 
 
@@ -35,6 +36,22 @@ async def test_one_commit_has_a_limit_in_bytes_but_a_larger_frame_still_goes():
     await inbox.put(_batch(3, 1))
     await inbox.put(_batch(4, 1))
     assert [[batch.first_seq for batch in inbox.take()] for _ in range(3)] == [[1], [2, 3], [4]]
+
+
+async def test_few_that_follow_a_commit_closely_wait_for_more(monkeypatch):
+    monkeypatch.setattr(inboxes, "PAUSE_S", 3600)
+    inbox = Inbox()
+    await inbox.put(_batch(1, 10))
+    inbox.done(inbox.take())
+    await inbox.put(_batch(2, 10))
+    taking = asyncio.create_task(asyncio.to_thread(inbox.take))
+    await asyncio.wait({taking}, timeout=0.1)
+    await inbox.put(_batch(3, COMMIT_BYTES - 10))
+    assert await taking == [_batch(2, 10), _batch(3, COMMIT_BYTES - 10)]
+    inbox.done([_batch(2, 10), _batch(3, COMMIT_BYTES - 10)])
+    await inbox.put(_batch(4, 10))
+    inbox.submit(print)  # whose turn is not put off
+    assert [inbox.take(), inbox.take()] == [[_batch(4, 10)], print]
 
 
 async def test_without_room_putting_waits_until_something_is_committed():
