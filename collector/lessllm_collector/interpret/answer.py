@@ -51,7 +51,10 @@ def read_answer(record: CallRecord) -> Answer:
 
 def header(record: CallRecord, name: str) -> str | None:
     """The first upstream response header of that name, in lower case."""
-    return next((value for key, value in record.response_headers if key.lower() == name), None)
+    for key, value in record.response_headers:
+        if len(key) == len(name) and key.lower() == name:
+            return value
+    return None
 
 
 def response_model(value: Any) -> str | None:

@@ -55,9 +55,9 @@ def usage_of(answer: Any) -> Usage:
 def at(value: Any, path: _Path) -> Any:
     """What is at `path` in parsed JSON; None if nothing is."""
     for step in path:
-        if isinstance(step, str) and isinstance(value, dict):
-            value = value.get(step)
-        elif isinstance(step, int) and isinstance(value, list) and len(value) > step:
+        if isinstance(value, dict):
+            value = value.get(step)  # whose keys are texts
+        elif isinstance(value, list) and isinstance(step, int) and len(value) > step:
             value = value[step]
         else:
             return None
@@ -99,7 +99,10 @@ def _completion(
 
 
 def _first(raw: dict[str, Any], paths: tuple[_Path, ...]) -> int | None:
-    return next((count for path in paths if (count := _count(at(raw, path))) is not None), None)
+    for path in paths:
+        if path[0] in raw and (count := _count(at(raw, path))) is not None:
+            return count
+    return None
 
 
 def _count(value: Any) -> int | None:
