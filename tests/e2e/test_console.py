@@ -12,7 +12,11 @@ from e2e.browser import Watched, running_browser
 from e2e.processes import running_services
 from lessllm.simulator import running_simulator
 
-PAGES = ("/", "/console/calls", "/console/calls?live=1", "/console/suggestions?wait=1", "/console/system")
+BY_USER = "SELECT user_id, count(*) AS calls FROM api_calls WHERE user_id IS NOT NULL GROUP BY 1"
+PAGES = (
+    *("/", "/console/calls", "/console/calls?live=1", "/console/compare", "/console/compare?by=provider"),
+    *("/console/suggestions?wait=1", "/console/sql", f"/console/sql?q={quote(BY_USER)}", "/console/system"),
+)
 LOOKS = {
     "wide, light, English": {
         "color_scheme": "light",
@@ -76,3 +80,12 @@ def test_a_call_with_a_hostile_prompt_is_found_by_its_text_and_is_only_text(read
     assert "{{ 7*7 }}" in reader.page.inner_text("main") and reader.page.evaluate("window.hacked") is None
     reader.page.click("[data-copies=replay]")
     assert reader.page.inner_text("#replay").startswith("lessllm replay ")
+
+
+def test_a_statement_is_run_by_the_keyboard_and_a_refusal_is_shown(reader, console):
+    reader.go("/console/sql")
+    reader.page.fill("#q", "SELECT 6 * 7 AS answer")
+    reader.page.press("#q", "Control+Enter")
+    assert reader.page.inner_text(".result td") == "42"
+    reader.page.goto(f"{console}/console/sql?q=DROP%20TABLE%20api_calls")
+    assert "read_only" in reader.page.inner_text(".fault")

@@ -14,7 +14,17 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 
-from lessllm_collector.console import call, calls, overview, rendering, static, suggestions, system
+from lessllm_collector.console import (
+    call,
+    calls,
+    compare,
+    overview,
+    rendering,
+    sql,
+    static,
+    suggestions,
+    system,
+)
 from lessllm_collector.console.context import Console
 from lessllm_collector.console.door import SignInWanted
 from lessllm_collector.console.language import COOKIE as LANGUAGE_COOKIE
@@ -22,7 +32,7 @@ from lessllm_collector.console.language import LANGUAGES
 from lessllm_collector.errors import Refusal, described
 from lessllm_collector.store import StoreError
 
-_PAGES = (overview, calls, call, suggestions, system)
+_PAGES = (overview, calls, call, compare, suggestions, sql, system)
 _MAX_FORM_BYTES = 64 * 1024
 _YEAR_S = 365 * 24 * 3600
 

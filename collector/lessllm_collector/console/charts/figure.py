@@ -38,7 +38,7 @@ def data(words: Words, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Ma
     return element(
         "details",
         element("summary", words.data),
-        element("div", table, class_="scroll", tabindex="0"),
+        element("div", table, class_="scrolls", tabindex="0"),
         class_="data",
     )
 

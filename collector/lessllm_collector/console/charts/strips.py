@@ -48,7 +48,7 @@ def strips(
     )
     body = [_row(row, edges, axis, write) for row in shown]
     table = element("table", element("thead", head), element("tbody", *body), class_="strips")
-    return figure(caption, element("div", table, class_="scroll", tabindex="0"))
+    return figure(caption, element("div", table, class_="scrolls", tabindex="0"))
 
 
 def _row(
