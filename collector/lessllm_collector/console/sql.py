@@ -122,14 +122,18 @@ def _chart(
         times = [_moment(row[0]) for row in ordered]
         if len(set(times)) < len(times) or len(times) > _MOST_POINTS:
             return None
-        series = [Series(names[at], [_figure(row[at]) for row in ordered]) for at in numbers[:_MOST_LINES]]
-        return lines(
-            t("sql.chart", what=visible(names[column])), times, series, _writer(names[column]), words
-        )
+        alike = [at for at in numbers if _unit(names[at]) == _unit(names[column])][:_MOST_LINES]
+        series = [Series(visible(names[at]), [_figure(row[at]) for row in ordered]) for at in alike]
+        caption = ", ".join(one.name for one in series)
+        return lines(caption, times, series, _writer(names[column]), words)
     if types[0] != "VARCHAR" or len(rows) > _MOST_BARS:
         return None
     drawn = [Bar(visible(row[0][:100]), [_figure(row[column])]) for row in rows]
-    return bars(t("sql.chart", what=visible(names[column])), drawn, _writer(names[column]), words)
+    return bars(visible(names[column]), drawn, _writer(names[column]), words)
+
+
+def _unit(column: str) -> str | None:
+    return next((unit for unit in ("_usd", "_ms", "_rate", "_tokens", "_s") if unit in column), None)
 
 
 def _writer(column: str) -> Any:

@@ -101,3 +101,10 @@ async def test_without_a_statement_there_is_an_example_and_every_column_with_its
         page = (await visitor.get(sql.PATH)).text
     assert "FROM api_calls" in page and "Result" not in page
     assert all(f'data-column="{column}"' in page for table in sql.SCHEMA.values() for column in table)
+
+
+async def test_figures_of_different_units_do_not_share_an_axis(visit, store):
+    add(store, [call(0), call(24)])
+    async with visit() as visitor:
+        page = await asked(visitor, "SELECT day, calls, cost_usd, errors FROM cost_by_day ORDER BY 1")
+    assert "<figcaption>calls, errors</figcaption>" in page

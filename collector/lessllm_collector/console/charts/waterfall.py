@@ -12,6 +12,7 @@ from lessllm_collector.console.charts.words import Words
 
 _HEIGHT, _AXIS = 16, 18
 _LEAST = 0.002  # of the width: a hair's breadth
+_APART = 0.005  # closer ticks would hide what they are on
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,12 @@ def _shapes(span: Span, whole: scales.Scale, *, is_moment: bool) -> Iterator[Mar
     yield element(
         "rect", x=percent(start), width=percent(width), y="3", height=_HEIGHT - 6, class_=f"span {span.kind}"
     )
-    for place in dict.fromkeys(percent(whole.at(tick)) for tick in scales.finite(span.ticks)):
-        yield element("line", x1=place, x2=place, y1="3", y2=_HEIGHT - 3, class_="tick")
+    drawn = 0.0
+    for place in sorted(whole.at(tick) for tick in scales.finite(span.ticks)):
+        if place - drawn < _APART:
+            continue
+        drawn = place
+        yield element("line", x1=percent(place), x2=percent(place), y1="3", y2=_HEIGHT - 3, class_="tick")
 
 
 def _axis(whole: scales.Scale, write: Callable[[float | None], str]) -> Markup:
