@@ -14,6 +14,7 @@ from e2e.processes import wait_for
 from lessllm_shared import wire
 
 FRAMES = 100_000
+CALL_EVERY_S = 0.05  # while they come: more would show no more, and takes the machine from them
 BORDERS = (-1, 0, 1, 2, 500, 2**31, 2**63 - 1, 2**63, 2**64 - 1)
 GROWTH_BYTES = 100_000_000  # a process, while all of them come
 LOG_LINES = 200
@@ -122,7 +123,7 @@ def calls(services):
     done, leaving = [], threading.Event()
 
     def call_on():
-        while not leaving.is_set():
+        while not leaving.wait(CALL_EVERY_S):
             done.append(call(services))
 
     thread = threading.Thread(target=call_on)
