@@ -6,6 +6,7 @@ from lessllm_shared.now_and_then import NowAndThen
 
 from lessllm_collector import metrics
 from lessllm_collector.commit import Commit
+from lessllm_collector.interpret import DAMAGED
 from lessllm_collector.rows import Row
 from lessllm_collector.switches import Switches
 
@@ -24,6 +25,7 @@ class Account:
         for entry in commit.entries:
             if entry.row is not None:
                 metrics.count(entry.row)
+                self._look_for_mistakes(entry.row)
                 if self._switches.debug_mode:
                     _log_call(entry.row)
             elif entry.error is not None:
@@ -33,6 +35,14 @@ class Account:
                         "record %d of gateway %s is set aside: %s",
                         *(entry.first_seq, _printable(entry.gateway_id), entry.error),
                     )
+
+    def _look_for_mistakes(self, row: Row) -> None:
+        error = row["interpreter_error"]
+        if error in {None, DAMAGED}:
+            return
+        metrics.INTERPRETER_ERRORS.inc()
+        if self._is_to_be_said("mistake"):
+            log.error("call %s lacks columns, by a mistake of ours: %s", _printable(row["request_id"]), error)
 
 
 def _log_call(row: Row) -> None:

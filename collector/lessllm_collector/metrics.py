@@ -160,6 +160,10 @@ GAPS = Counter(
     "Calls without their record, by reason (lost, gateway_killed, unreadable), as delivery_gaps lists them",
     ["reason"],
 )
+INTERPRETER_ERRORS = Counter(
+    "lessllm_collector_interpreter_errors_total",
+    "Calls without derived columns by a mistake of ours: interpreter_error in api_calls says where",
+)
 COMMIT_SECONDS = Histogram("lessllm_collector_commit_seconds", "Interpreting and committing one batch")
 COMMITS_FAILED = Counter("lessllm_collector_commits_failed_total", "Commits that failed and are tried again")
 COMMITS_FAILING = Gauge(

@@ -17,6 +17,7 @@ from lessllm_collector.reanalyze import STEP_ROWS, reanalyze
 from lessllm_collector.store import Store
 from lessllm_shared.config.sections import Query
 from lessllm_shared.record import encode
+from prometheus_client import REGISTRY
 
 from .running import PRICES, Running, eventually, largest_file, record
 
@@ -247,6 +248,23 @@ async def test_a_job_that_fails_leaves_nothing_behind_and_the_writer_goes_on(run
     with pytest.raises(duckdb.BinderException):
         await running.writer.run(half)
     assert await running.ask("SELECT count(*) FROM internal.lost") == [(0,)]
+
+
+async def test_a_mistake_of_ours_is_counted_and_said_and_the_call_kept(running, monkeypatch, caplog):
+    def fail(answer):
+        raise KeyError(f"s3cret {answer}")
+
+    name = "lessllm_collector_interpreter_errors_total"
+    before = REGISTRY.get_sample_value(name)
+    damaged = _record(response_headers=[("content-encoding", "gzip")], response_body=b"no gzip")
+    await running.add(damaged)
+    monkeypatch.setattr("lessllm_collector.interpret.usage_of", fail)
+    await running.add(_record(), _record())
+    errors = [error for (error,) in await running.ask("SELECT interpreter_error FROM api_calls ORDER BY 1")]
+    assert [error.split(":")[0] for error in errors] == ["KeyError in fail"] * 2 + ["the answer is damaged"]
+    assert REGISTRY.get_sample_value(name) == before + 2
+    assert caplog.text.count("by a mistake of ours: KeyError in fail") == 1
+    assert "s3cret" not in caplog.text
 
 
 async def test_in_debug_mode_each_call_is_a_line_in_the_log(running, caplog):

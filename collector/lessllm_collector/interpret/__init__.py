@@ -31,8 +31,9 @@ from lessllm_collector.interpret.timing import times
 from lessllm_collector.interpret.usage import Usage, usage_of
 from lessllm_collector.schema import INTERPRETER_VERSION, STORED, STORED_NAMES
 
-__all__ = ["Prices", "Seen", "derive", "interpret", "record_of", "where"]
+__all__ = ["DAMAGED", "Prices", "Seen", "derive", "interpret", "record_of", "where"]
 
+DAMAGED = "the answer is damaged: read as far as it goes"  # an interpreter_error that is none of ours
 _DERIVED = tuple(column.name for column in STORED if column.derived)
 
 
@@ -93,7 +94,7 @@ def _answer_columns(record: CallRecord, answer: Answer) -> dict[str, Any]:
         "finish_reason": finish_reason(answer.value),
         "actual_cache_miss_reason": cache_miss_reason(answer.value),
         "decoded_response": answer.text,
-        "interpreter_error": "the answer is damaged: read as far as it goes" if answer.damaged else None,
+        "interpreter_error": DAMAGED if answer.damaged else None,
     }
 
 
