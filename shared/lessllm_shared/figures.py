@@ -80,7 +80,8 @@ def cell(value: Any, column: str = "") -> str:
     if isinstance(value, float):
         return money(value) if column.endswith("_usd") else _digits(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}" if abs(value) >= 10_000 else str(value)  # 2026 may be a year
+        is_amount = abs(value) >= 10_000 or column.endswith(("_tokens", "_bytes"))
+        return f"{value:,}" if is_amount else str(value)  # 2026 may be a year
     if isinstance(value, dt.datetime):
         return value.isoformat(" ", "milliseconds")
     if isinstance(value, bytes):

@@ -40,10 +40,11 @@ def test_into_a_pipe_a_row_is_a_line():
     st.integers(40, 200),
 )
 def test_no_number_is_ever_cut(rows, width):
-    shown = "\n".join(lines(["input_tokens", "output_tokens", "total"], rows, width))
+    names = ["input_tokens", "output_tokens", "total"]
+    shown = "\n".join(lines(names, rows, width))
     for row in rows:
-        for number in row:
-            assert figures.cell(number) in shown
+        for name, number in zip(names, row, strict=True):
+            assert figures.cell(number, name) in shown
 
 
 @given(st.text())
@@ -89,6 +90,7 @@ def test_times_have_the_unit_that_fits(ms, shown):
         (None, "", figures.NULL),
         (2026, "", "2026"),
         (10_000, "", "10,000"),
+        (2026, "input_tokens", "2,026"),
         (True, "", "True"),
         (0.1, "cost_usd", "$0.100"),
         (0.1, "", "0.100"),
