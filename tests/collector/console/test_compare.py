@@ -68,3 +68,13 @@ def test_percentiles_of_bins_are_near_those_of_the_figures(store):
     for name, share in {"p50": 0.5, "p90": 0.9, "p99": 0.99}.items():
         exact = latencies[int(share * 400) - 1]
         assert compare._percentiles(bins)[name] == pytest.approx(exact, rel=0.016), (seed, name)
+
+
+async def test_of_very_many_calls_one_in_so_many_is_counted_and_the_page_says_so(visit, store, monkeypatch):
+    monkeypatch.setattr(compare, "COUNTED", 4)
+    add(store, [call(0, request_id=f"c{n}") for n in range(20)])
+    async with visit() as visitor:
+        page = await visitor.get(compare.PATH, params=EVER)
+    assert "one in 5 is counted" in page.text and "20 calls" in page.text
+    (row, *_) = [row for row in Rows(page.text).rows if len(row) > 3 and row[0] == "gpt-4o"]
+    assert [text for text in row if text.strip()][-1] == "4"
