@@ -6,6 +6,8 @@ A view here reads metric columns only, never a body. Sums can be summed again ov
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+# A cast of a TIMESTAMPTZ goes by way of time zones: thirteen times as long
+DAY = 'CAST(make_timestamp(epoch_us("timestamp")) AS DATE)'
 NO_PRICE = "price_source IN ('unknown_model', 'unknown_terms')"
 
 # Name: SQL, and what it means
@@ -97,7 +99,7 @@ def _view(
     )
 
 
-_DAY = {"day": ('CAST("timestamp" AS DATE)', "Day of the calls, UTC.")}
+_DAY = {"day": (DAY, "Day of the calls, UTC.")}
 _MODEL = {"model": ("model", "Model as the client asked. NULL: none.")}
 _USER = {"user_id": ("user_id", "Who called. NULL: not known.")}
 _KEY = {"client_key": ("client_key", "Name of the client's key. NULL: no keys configured, or a wrong one.")}
