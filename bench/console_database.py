@@ -47,7 +47,8 @@ WITH models AS (
         greatest(0, least(0.95, 1.3 * r8 - 0.25)) AS hit
     FROM drawn JOIN models m ON r1 * whole >= upto - weight AND r1 * whole < upto
 )
-SELECT format('{{:08x}}-{{:04x}}-7000-8000-{{:012x}}', i, i % 65536, i) AS request_id,
+SELECT format('{{:08x}}-{{:04x}}-7000-8000-{{:012x}}', epoch_ms(began) >> 16, epoch_ms(began) & 65535, i)
+        AS request_id,
     began AS "timestamp", 'bench' AS gateway_id, i + 1 AS sequence,
     'user-' || (power(r9, 3) * {users})::INT AS user_id, 'team-' || (r9 * 6)::INT AS client_key,
     CASE WHEN r10 < 0.5 THEN 'session-' || (i // 200) END AS session_id,

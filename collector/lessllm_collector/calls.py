@@ -17,7 +17,9 @@ _METRICS = ", ".join(f'"{name}"' for name in METRICS)
 _STORED = ", ".join(f'"{name}"' for name in STORED_NAMES)
 _MADE_BY_US = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _ROWID = "SELECT rowid FROM internal.calls WHERE request_id = ?"
-_ABOUT_THEN = '"timestamp" BETWEEN make_timestamptz(1000 * (? - 1)) AND make_timestamptz(1000 * (? + 1))'
+# BIGINT: a small number would be an INTEGER, whose thousandfold is none.
+_AROUND_MS = "make_timestamptz(1000 * (?::BIGINT - 1)) AND make_timestamptz(1000 * (?::BIGINT + 1))"
+_ABOUT_THEN = f'"timestamp" BETWEEN {_AROUND_MS}'
 _OTHERS = ", ".join(sql for name, sql in VIEW_COLUMNS.items() if name not in METRICS)
 # Found by any other condition, DuckDB would unpack the bodies of 2,048 neighbours at once.
 _BY_ROWID = "FROM internal.calls WHERE rowid = ?"

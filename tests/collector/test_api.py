@@ -168,7 +168,8 @@ async def test_calls_are_listed_and_shown(client):
     response = await client.get(f"/calls/{page['calls'][1]['request_id']}")
     assert response.headers["content-type"] == "application/json"
     assert response.json()["raw_request"]["messages"][0]["content"] == "hello"
-    error(await client.get("/calls/nobody"), 404, "unknown_call")
+    for unknown in ("nobody", "00000064-0064-7000-8000-000000000064", "ffffffff-ffff-7fff-bfff-ffffffffffff"):
+        error(await client.get(f"/calls/{unknown}"), 404, "unknown_call")
     assert "did you mean model?" in error(await client.get("/calls?modle=x"), 400, "unknown_filter")
     assert error(await client.get("/calls?limit=0"), 422, "invalid_parameter").startswith("limit:")
     assert error(await client.get("/calls?limit=x"), 422, "invalid_parameter").startswith("limit:")
