@@ -1,6 +1,7 @@
-"""docs/performance.md and its drawing, from the JSON file of `bench/gateways.py`: no figure is typed by hand.
+"""docs/performance.md and its drawing, from the benches' JSON files: no figure is typed by hand.
 
-`uv run bench/performance.py FILE` writes between the page's marks, and the SVG beside the page.
+`uv run bench/performance.py FILE …` writes between the page's marks what `bench/gateways.py` or
+`bench/collector.py` wrote, and the SVG of the first beside the page.
 """
 
 import argparse
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import collector_tables
 import gateway_tables
 from bars import Bar, Chart, svg
 from gateway_figures import CALL_CPU, STREAM_CPU, Measure, figure
@@ -19,12 +21,20 @@ PAGE, DRAWING = DOCS / "performance.md", DOCS / "performance.svg"
 
 
 def main() -> None:
-    """Write both."""
+    """Write all that the files have."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("file", type=Path, help="what bench/gateways.py --json wrote")
-    document = json.loads(parser.parse_args().file.read_text())
-    PAGE.write_text(filled(PAGE.read_text(), "gateway", "\n".join(_parts(document))))
-    DRAWING.write_text(svg([_chart(document, measure) for measure in (CALL_CPU, STREAM_CPU)]))
+    parser.add_argument("files", nargs="+", type=Path, help="what --json of either bench wrote")
+    for file in parser.parse_args().files:
+        document = json.loads(file.read_text())
+        if "ways" in document:
+            _write("gateway", _gateway(document))
+            DRAWING.write_text(svg([_chart(document, measure) for measure in (CALL_CPU, STREAM_CPU)]))
+        else:
+            _write("collector", _collector(document))
+
+
+def _write(name: str, lines: Iterable[str]) -> None:
+    PAGE.write_text(filled(PAGE.read_text(), name, "\n".join(lines)))
 
 
 def filled(page: str, name: str, text: str) -> str:
@@ -44,13 +54,20 @@ def table(headings: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
         yield f"| {' | '.join(row)} |"
 
 
-def _parts(document: Mapping[str, Any]) -> Iterator[str]:
+def _gateway(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"![CPU of each gateway]({DRAWING.name})\n"
     yield from table(gateway_tables.TARGET_HEADINGS, gateway_tables.targets(document))
     yield ""
     yield from table(*_turned(document))
     yield ""
     yield ". ".join(gateway_tables.lines(document)) + "."
+
+
+def _collector(document: Mapping[str, Any]) -> Iterator[str]:
+    for headings, rows in collector_tables.tables(document):
+        yield from table(headings, rows)
+        yield ""
+    yield f"{collector_tables.facts(document)}."
 
 
 def _turned(document: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
