@@ -144,7 +144,7 @@ def test_a_search_for_text_ends_with_its_time_and_goes_on_from_there(store):
     until = datetime(2026, 11, 6, tzinfo=UTC)
     period = Period("custom", until - timedelta(days=6), until)
     found, before, pages = [], None, 0
-    clock = itertools.count(0, listing.SEARCH_S)  # each look at it is as much later
+    clock = itertools.count(0, listing.SEARCH_S / 4)  # each look at it is as much later
     with store.cursor() as connection:
         while pages == 0 or before:
             page = listing.look(
@@ -323,3 +323,18 @@ def test_a_curl_command_sends_the_same_without_any_credential(store):
         "x-lessllm-user: ann'; id",
     ]
     assert given[-2] == "--data-binary" and json.loads(given[-1]) == json.loads(body)
+
+
+@pytest.mark.parametrize(
+    ("now", "shown"),
+    [(("one", "two", "three"), "The earlier prompt ended there."), (("one", "twelve"), "Then")],
+)
+async def test_the_page_leads_to_the_earlier_call_and_to_the_first_difference(visit, store, now, shown):
+    add(store, [call(0, request_id="before", **chat("one", "two")), call(1, request_id="now", **chat(*now))])
+    with store.cursor() as connection:
+        connection.execute("UPDATE internal.calls SET cache_scope = 's'")
+    async with visit() as visitor:
+        page = await opened(visitor, f"{calls.PATH}/now")
+    assert f"{calls.PATH}/before" in page.links() and "#difference" in page.links()
+    assert [tag for tag, attributes in page.tags if attributes.get("id") == "difference"] == ["article"]
+    assert shown in page.text
