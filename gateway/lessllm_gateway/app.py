@@ -27,6 +27,7 @@ from lessllm_gateway.metrics import (
     CALLS_WAITING,
     CONNECTIONS,
     DELIVERY_STALLED_SECONDS,
+    OPEN_CALLS,
     RECORDS_BUFFER_LIMIT_BYTES,
     RECORDS_BUFFER_USED_BYTES,
     RECORDS_PENDING,
@@ -79,6 +80,7 @@ def create_app(settings: GatewaySettings) -> AsgiApp:
     DELIVERY_STALLED_SECONDS.set_function(lambda: recording.delivery.stalled_s)
     RECORDS_BUFFER_USED_BYTES.set_function(lambda: records.used_bytes)
     RECORDS_BUFFER_LIMIT_BYTES.set(settings.gateway.record_buffer_bytes)
+    OPEN_CALLS.set_function(lambda: proxy.open_count)
     REQUESTS_HELD_BYTES.set_function(lambda: requests.used_bytes)
     CONNECTIONS.labels("busy").set_function(lambda: outbound.pool.open_count - outbound.pool.idle_count)
     CONNECTIONS.labels("idle").set_function(lambda: outbound.pool.idle_count)

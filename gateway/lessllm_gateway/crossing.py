@@ -6,7 +6,6 @@ assembled for the client.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
@@ -33,8 +32,7 @@ _WITH_USAGE_OPTION = {ApiFormat.CHAT, ApiFormat.COMPLETIONS}
 _FOR_ANTHROPIC = {ApiFormat.MESSAGES, ApiFormat.COUNT_TOKENS}
 
 
-@dataclass(frozen=True, slots=True)
-class Crossing:
+class Crossing(msgspec.Struct, frozen=True):
     """What goes up, and how the answer comes down. Neither `stream` nor `whole`: untouched."""
 
     body: bytes
@@ -43,7 +41,7 @@ class Crossing:
     translated: bool = False  # what the client gets is not what the upstream said
     stream: Transform | None = None
     whole: Callable[[bytes, bool], bytes] | None = None  # the body, and whether it is an event stream
-    headers: RawHeaders = field(default_factory=list)  # that the upstream's format wants
+    headers: RawHeaders = []  # that the upstream's format wants
     error: Callable[[int, bytes], tuple[int, bytes]] | None = None  # for an upstream's error
     answer_headers: Callable[[RawHeaders], RawHeaders] | None = None
 

@@ -20,8 +20,7 @@ def failure(error: Exception, attempt: Attempt, *, is_sending: bool) -> Rejectio
     `is_sending`: it was the client that was waited for. Raises the exception if it is none of these.
     """
     if isinstance(error, TimeoutError) and is_sending:
-        text = "the client did not read its answer within timeouts.total_s"
-        return Rejection(408, "client_stalled", text, EndReason.CLIENT_CANCELLED)
+        return client_stalled()
     where = f"{attempt.provider} by way of {attempt.route}" if attempt.route != DIRECT else attempt.provider
     if isinstance(error, DialError):
         status, end_reason, remedy = _DIALLING[error.code]
@@ -33,6 +32,12 @@ def failure(error: Exception, attempt: Attempt, *, is_sending: bool) -> Rejectio
             status, code, text, end_reason = describe(attempt)
             return Rejection(status, code, f"{where}: {text}", end_reason)
     raise error
+
+
+def client_stalled() -> Rejection:
+    """The call's time is over, and the client still reads."""
+    text = "the client did not read its answer within timeouts.total_s"
+    return Rejection(408, "client_stalled", text, EndReason.CLIENT_CANCELLED)
 
 
 def remedy(error: DialError) -> str:

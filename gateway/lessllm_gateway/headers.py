@@ -1,7 +1,7 @@
 """Which headers cross, in both directions. Names leave in lower case. Pure."""
 
 from lessllm_gateway.credentials import RawHeaders
-from lessllm_gateway.header_names import known
+from lessllm_gateway.header_names import KNOWN
 from lessllm_gateway.routing import Target
 
 _NOTHING: frozenset[bytes] = frozenset()
@@ -13,7 +13,7 @@ def to_upstream(headers: RawHeaders, target: Target, accept_encoding: bytes, bod
     kept = [(b"host", target.origin.partition("://")[2].encode())]
     has_body = body_bytes > 0
     for raw, value in headers:
-        name = known(raw)
+        name = KNOWN[raw]
         if name.goes_up:
             if (target.passes_credentials or not name.is_credential) and name.lower not in hops:
                 kept.append((name.lower, value))
@@ -36,7 +36,7 @@ def to_client(headers: RawHeaders, request_id: str, server_timing: bytes) -> Raw
     hops = _named_by_connection(headers)
     kept = []
     for raw, value in headers:
-        name = known(raw)
+        name = KNOWN[raw]
         if name.comes_down and name.lower not in hops:
             kept.append((name.lower, value))
     return [*kept, (b"x-lessllm-request-id", request_id.encode()), (b"server-timing", server_timing)]

@@ -20,10 +20,11 @@ from lessllm_gateway.clock import Clock
 from lessllm_gateway.credentials import Caller, RawHeaders, authenticate
 from lessllm_gateway.crossing import Crossing
 from lessllm_gateway.errors import Dialect, Rejection, error_body
+from lessllm_gateway.failures import client_stalled
 from lessllm_gateway.intake import Message, Presence, Receive, TooLarge, read_body
 from lessllm_gateway.keys.gate import Gate, Ticket
 from lessllm_gateway.memory import Budget, Lease
-from lessllm_gateway.metrics import OPEN_CALLS, REJECTED_CALLS
+from lessllm_gateway.metrics import REJECTED_CALLS
 from lessllm_gateway.models import Catalogue
 from lessllm_gateway.outbound import Outbound
 from lessllm_gateway.policies import Policies, Rule
@@ -73,13 +74,16 @@ class Proxy:
         """Handle one request, and record it whatever happens."""
         call = Call(self, scope, receive, send)
         self._open.add(call)
-        OPEN_CALLS.inc()
         try:
             await call.run()
         finally:
-            OPEN_CALLS.dec()
             self._open.remove(call)
             call.finish()
+
+    @property
+    def open_count(self) -> int:
+        """Calls under way."""
+        return len(self._open)
 
     @property
     def redactor(self) -> "Redactor":
@@ -132,15 +136,18 @@ class Call:
             self._refuse_web_pages()
             endpoint = self._find_endpoint()
             caller = self._let_in()
-            await self._read_request()
-            asked = read_fields(endpoint, self._header(b"content-type"), self._body)
-            recorder.note_request(self._record, asked)
-            await self._put_down_request()
-            if caller.key is not None:
-                check_scope(caller.key, endpoint, asked)
-            await self._answer(endpoint, caller, asked)
+            async with asyncio.timeout(min(self._limits.idle_s, self._limits.total_s)) as limit:
+                await self._read_request(limit)
+                asked = read_fields(endpoint, self._header(b"content-type"), self._body)
+                recorder.note_request(self._record, asked)
+                await self._put_down_request()
+                if caller.key is not None:
+                    check_scope(caller.key, endpoint, asked)
+                await self._answer(endpoint, caller, asked, limit)
         except Rejection as rejection:
             await self._refuse(rejection)
+        except TimeoutError:
+            await self._refuse(client_stalled())
         except asyncio.CancelledError:
             # By the server, whose time to stop in has run out. This is the task's end anyway.
             await self._refuse(
@@ -190,7 +197,7 @@ class Call:
             self._ticket = gate.admit(caller.key)
         return caller
 
-    async def _read_request(self) -> None:
+    async def _read_request(self, limit: asyncio.Timeout) -> None:
         try:
             self._body = await read_body(
                 self._receive,
@@ -198,6 +205,7 @@ class Call:
                 self._proxy.settings.gateway.max_request_bytes,
                 self._limits,
                 self._lease,
+                limit,
             )
         except TooLarge as error:
             self._body = error.beginning
@@ -244,7 +252,7 @@ class Call:
             log.error("%s: %s: %s", self._record.request_id, what, kind)  # noqa: TRY400 - not its text
             redactor.drop(self._record)
 
-    async def _answer(self, endpoint: Endpoint, caller: Caller, asked: Asked) -> None:
+    async def _answer(self, endpoint: Endpoint, caller: Caller, asked: Asked, limit: asyncio.Timeout) -> None:
         """From ourselves, from the provider, or from both."""
         catalogue = self._proxy.catalogue
         described = catalogue.described(endpoint)
@@ -255,22 +263,26 @@ class Call:
         elif catalogue.lists(endpoint, self._key):
             self._limits = Timeouts(first_byte_s=LISTING_S, idle_s=LISTING_S, total_s=LISTING_S)
             try:
-                await self._forward(
-                    endpoint, caller, asked, catalogue.crossing(endpoint, self._key, self._query)
-                )
+                cross = catalogue.crossing(endpoint, self._key, self._query)
+                await self._forward(endpoint, caller, asked, limit, cross)
             except Rejection as rejection:
                 if self._relay.started or rejection.end_reason is EndReason.CLIENT_CANCELLED:
                     raise
                 await self._answer_ourselves(catalogue.alone(endpoint, self._key))
         else:
-            await self._forward(endpoint, caller, asked)
+            await self._forward(endpoint, caller, asked, limit)
 
     async def _answer_ourselves(self, body: bytes, more: RawHeaders | None = None) -> None:
         await self._relay.answer_ourselves(body, more or [])
         self._record.end_reason = EndReason.COMPLETE
 
     async def _forward(
-        self, endpoint: Endpoint, caller: Caller, asked: Asked, cross: Crossing | None = None
+        self,
+        endpoint: Endpoint,
+        caller: Caller,
+        asked: Asked,
+        limit: asyncio.Timeout,
+        cross: Crossing | None = None,
     ) -> None:
         targets = self._proxy.router.targets(endpoint, asked, caller)
         asking = Asking(
@@ -288,6 +300,7 @@ class Call:
             self._clock,
             self._relay,
             self._limits,
+            limit,
             self._proxy.outbound,
         )
         self._proxy.recorder.opened(self._record)

@@ -65,7 +65,7 @@ def test_geminis_paths_name_model_and_streaming():
     ],
 )
 def test_only_reading_the_list_of_models_lists_models(path, method, lists):
-    assert find_endpoint(path, method, {}, PROVIDERS).lists_models == lists
+    assert find_endpoint(path, method, {}, PROVIDERS).tells_of_models == lists
 
 
 @given(

@@ -74,8 +74,8 @@ class World:
     async def _call(self, place: Place) -> None:
         connection = await self.pool.lend(place, Exchange(), WAIT_S)
         try:
-            await connection.exchange("GET", b"GET", b"", Exchange())
-            assert await connection.read() == b""
+            await connection.exchange("GET", b"GET", b"", Exchange(), 5)
+            assert await connection.read(5) == b""
         finally:
             self.pool.give_back(connection)
 
@@ -393,7 +393,7 @@ def test_a_pool_that_is_closed_has_closed_what_was_lent_and_what_was_idle():
         await world.pool.close()
         assert lent.is_closed and idle.is_closed and not world.wires
         with pytest.raises(Broken):
-            await lent.exchange("GET", b"", b"", Exchange())
+            await lent.exchange("GET", b"", b"", Exchange(), 5)
         world.pool.give_back(lent)
         assert (world.pool.open_count, world.pool.idle_count) == (0, 0)
 
