@@ -114,6 +114,7 @@ class Pursuit:
                 recorder.note_response(self._record, self._clock, exchange, response)
                 await self._relay_answer(response, cross, exchange)
             finally:
+                self._relay.leave()
                 await response.aclose()
             exchange.phase = Phase.DONE
             failed = (self._record.status_code or 0) >= 400  # as the client saw it

@@ -109,6 +109,12 @@ class Relay:
         ]
         await self._whole(status, raw, body)
 
+    def leave(self) -> None:
+        """The upstream's answer is read no further, maybe since the client reads none of it."""
+        record = self._record
+        if record.read_ns and record.upstream_end_ns is None:
+            record.upstream_end_ns = self._clock.now()
+
     async def answer_ourselves(self, body: bytes, more: RawHeaders) -> None:
         """An answer that no upstream was asked for, as JSON; it is recorded as what the client got."""
         self._client_tape = self._new_tape()
