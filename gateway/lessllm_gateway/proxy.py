@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import logging
 import traceback
-from typing import TYPE_CHECKING
 
 from lessllm_shared.browser import Rules
 from lessllm_shared.config import GatewaySettings
@@ -27,19 +26,16 @@ from lessllm_gateway.memory import Budget, Lease
 from lessllm_gateway.metrics import REJECTED_CALLS
 from lessllm_gateway.models import Catalogue
 from lessllm_gateway.outbound import Outbound
-from lessllm_gateway.policies import Policies, Rule
+from lessllm_gateway.policies import Rule
 from lessllm_gateway.pursuit import Asking, Pursuit
 from lessllm_gateway.recorder import Recorder
 from lessllm_gateway.relay import Relay, Send
 from lessllm_gateway.request import Asked, Endpoint, find_endpoint, guess_dialect, read_fields
 from lessllm_gateway.routing import Router, check_scope
+from lessllm_gateway.sensitive_data import SensitiveData
 from lessllm_gateway.translate.messages_to_chat import token_count
 
-if TYPE_CHECKING:
-    from lessllm_gateway.redaction import Redactor
-
 ESTIMATED: RawHeaders = [(b"x-lessllm-estimated", b"true")]  # no provider was asked for these figures
-LARGE_BYTES = 256 * 1024  # of a request that is looked through beside the loop: 5 ms
 LISTING_S = 5.0  # for a provider's list of models, before ours goes without it
 
 log = logging.getLogger(__name__)
@@ -65,8 +61,7 @@ class Proxy:
         self.catalogue = Catalogue(settings.models)
         self.outbound = outbound
         self.recorder = recorder
-        self.policies = Policies(settings)
-        self._redactor: Redactor | None = None
+        self.sensitive_data = SensitiveData(settings)
         self.requests = requests  # what request bodies and answers on hold may take
         self._open: set[Call] = set()
 
@@ -84,15 +79,6 @@ class Proxy:
     def open_count(self) -> int:
         """Calls under way."""
         return len(self._open)
-
-    @property
-    def redactor(self) -> "Redactor":
-        """Made when a policy first wants it."""
-        if self._redactor is None:
-            from lessllm_gateway.redaction import Redactor  # noqa: PLC0415 - its libraries take 12 MB
-
-            self._redactor = Redactor()
-        return self._redactor
 
     async def settled(self, deadline_s: float) -> None:
         """Wait for the records of calls whose answer has begun: the client may have read it to its end.
@@ -140,7 +126,10 @@ class Call:
                 await self._read_request(limit)
                 asked = read_fields(endpoint, self._header(b"content-type"), self._body)
                 recorder.note_request(self._record, asked)
-                await self._put_down_request()
+                self._rule = self._proxy.sensitive_data.rule(self._record, self._key)
+                await self._proxy.sensitive_data.put_down(
+                    self._record, self._body, self._rule, is_json="json" in self._header(b"content-type")
+                )
                 if caller.key is not None:
                     check_scope(caller.key, endpoint, asked)
                 await self._answer(endpoint, caller, asked, limit)
@@ -171,7 +160,10 @@ class Call:
         """Hand the record over. Afterwards the call holds no memory."""
         self._record.end_ns = self._clock.now()
         self._relay.finish()
-        self._keep_out_sensitive_data()
+        sensitive_data, refused = self._proxy.sensitive_data, None
+        if self._rule is None:  # it was refused before its request was looked at
+            self._rule, refused = sensitive_data.rule(self._record, self._key), self._body
+        sensitive_data.finish(self._record, self._rule, refused)
         self._lease.close()
         self._proxy.recorder.finish(self._record)
         if self._ticket is not None:
@@ -212,45 +204,6 @@ class Call:
             self._record.request_body_bytes = error.size_bytes
             raise
         self._record.request_received_ns = self._clock.now()
-
-    async def _put_down_request(self) -> None:
-        """Into the record, as the policy on sensitive data says. Raises Rejection for what may not go on."""
-        rule = self._find_rule()
-        if not rule.acts:
-            self._record.request_body = self._body
-            return
-        redactor = self._proxy.redactor
-        if len(self._body) > LARGE_BYTES:
-            redacted = await asyncio.to_thread(redactor.put_down, self._record, self._body, rule)
-        else:
-            redacted = redactor.put_down(self._record, self._body, rule)
-        refusal = redactor.refusal(redacted, rule, is_json="json" in self._header(b"content-type"))
-        if refusal is not None:
-            raise refusal
-
-    def _find_rule(self) -> Rule:
-        of_key = None if self._key is None else self._key.sensitive_data
-        self._rule = self._proxy.policies.of(of_key, self._record.model)
-        self._record.sensitive_policy = self._rule.policy
-        return self._rule
-
-    def _keep_out_sensitive_data(self) -> None:
-        """Of the record, which is whole now."""
-        refused_early = self._rule is None
-        rule = self._rule or self._find_rule()
-        if not rule.acts:
-            if refused_early:
-                self._record.request_body = self._body
-            return
-        redactor = self._proxy.redactor
-        try:
-            if refused_early:
-                redactor.put_down(self._record, self._body, rule)
-            redactor.clean(self._record, rule)
-        except Exception as error:  # noqa: BLE001 - what can't be cleaned is not kept
-            what, kind = "a defect: its bodies are not recorded", type(error).__name__
-            log.error("%s: %s: %s", self._record.request_id, what, kind)  # noqa: TRY400 - not its text
-            redactor.drop(self._record)
 
     async def _answer(self, endpoint: Endpoint, caller: Caller, asked: Asked, limit: asyncio.Timeout) -> None:
         """From ourselves, from the provider, or from both."""
