@@ -1,4 +1,4 @@
-"""What the JSON file of bench/collector.py says, as tables of words: for a terminal and for a page. Pure."""
+"""What the JSON file of bench/collecting.py says, as tables of words: for a terminal and for a page. Pure."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

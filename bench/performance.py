@@ -1,7 +1,7 @@
 """docs/performance.md and its drawing, from the benches' JSON files: no figure is typed by hand.
 
 `uv run bench/performance.py FILE …` writes between the page's marks what `bench/gateways.py` or
-`bench/collector.py` wrote, and the SVG of the first beside the page.
+`bench/collecting.py` wrote, and the SVG of the first beside the page.
 """
 
 import argparse
