@@ -2,7 +2,7 @@
 
 An upstream's URL enters, a `Call` leaves: given a target, it asks and takes the answer chunk by chunk. It
 returns how many chunks there were, and fails if they are not the answer. HTTP clients bound the wait for an
-answer, and for each chunk.
+answer; httpx and aiohttp also the wait for each chunk, which ours leaves to its caller.
 """
 
 import ssl
@@ -16,9 +16,8 @@ import traffic
 from lessllm_gateway.egress.dialer import Dialer, Patience, Place
 from lessllm_gateway.egress.exchange import Exchange
 from lessllm_gateway.egress.hops import parse_origin
-from lessllm_gateway.egress.message import Request
 from lessllm_gateway.egress.pool import Limits, Pool
-from lessllm_gateway.egress.transport import PooledTransport
+from lessllm_gateway.egress.transport import Transport
 
 try:
     import aiohttp
@@ -37,18 +36,13 @@ CONNECT_S, READ_S = 10.0, 30.0
 async def ours(url: str, tls: ssl.SSLContext | None) -> AsyncIterator[Call]:
     """lessllm_gateway.egress."""
     pool = Pool(Dialer(Patience(CONNECT_S, CONNECT_S)), Limits(CONNECTIONS, CONNECTIONS, KEEPALIVE_S))
-    transport = PooledTransport(pool, Place(hop=None, origin=parse_origin(url), tls=tls))
+    transport = Transport(pool, Place(hop=None, origin=parse_origin(url), tls=tls))
+    address = httpx.URL(url)
 
     async def call(target: bytes) -> int:
-        body = traffic.request_body(target)
-        request = Request("POST", url, target, traffic.REQUEST_HEADERS, body, Exchange(), CONNECT_S, READ_S)
-        response = await transport.ask(request)
-        chunks = size_bytes = 0
-        while chunk := await response.read(READ_S):
-            chunks += 1
-            size_bytes += len(chunk)
-        _check(target, response.status, size_bytes)
-        return chunks
+        timeout = {"pool": CONNECT_S, "read": READ_S}
+        extensions = {"target": target, "timeout": timeout, "exchange": Exchange()}
+        return await _over_httpx(transport, address, target, extensions)
 
     yield call
     await pool.close()

@@ -17,7 +17,6 @@ from lessllm_shared.browser import BrowserGuard, Rules
 from lessllm_shared.config import GatewaySettings
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from lessllm_gateway.colleagues import Colleagues, merged
 from lessllm_gateway.delivery import Delivery
 from lessllm_gateway.intake import Message, Receive
 from lessllm_gateway.keys.gate import Gate
@@ -28,7 +27,6 @@ from lessllm_gateway.metrics import (
     CALLS_WAITING,
     CONNECTIONS,
     DELIVERY_STALLED_SECONDS,
-    OPEN_CALLS,
     RECORDS_BUFFER_LIMIT_BYTES,
     RECORDS_BUFFER_USED_BYTES,
     RECORDS_PENDING,
@@ -46,12 +44,11 @@ SETTLE_S = 0.25
 REQUESTS_BYTES = 512 * 1024 * 1024  # for the bodies of all calls under way; four of the largest always fit
 OWN_PATHS = frozenset(("/healthz", "/readyz", "/metrics", "/flush", "/routes", "/openapi.json", "/docs"))
 
-Alone = Annotated[bool, Query(description="of this worker, where there are several")]
 AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
-def create_app(settings: GatewaySettings, colleagues: Colleagues | None = None) -> AsgiApp:
-    """The gateway as an ASGI app; with `colleagues` one of several at a port. Raises ConfigError."""
+def create_app(settings: GatewaySettings) -> AsgiApp:
+    """The gateway as an ASGI app. Raises ConfigError."""
     router = Router(settings, os.environ)
     outbound = Outbound(settings, os.environ)
     for upstream in router.upstreams.values():
@@ -77,12 +74,11 @@ def create_app(settings: GatewaySettings, colleagues: Colleagues | None = None) 
 
     own = FastAPI(title="LessLLM gateway", lifespan=lifespan, docs_url=None, redoc_url=None)
     proxy = Proxy(settings, Rules(hosts), gate, router, outbound, recorder, requests)
-    _add_own_endpoints(own, proxy, recording.delivery, recording.outbox, colleagues)
+    _add_own_endpoints(own, proxy, recording.delivery, recording.outbox)
     RECORDS_PENDING.set_function(lambda: recording.outbox.pending)
     DELIVERY_STALLED_SECONDS.set_function(lambda: recording.delivery.stalled_s)
     RECORDS_BUFFER_USED_BYTES.set_function(lambda: records.used_bytes)
     RECORDS_BUFFER_LIMIT_BYTES.set(settings.gateway.record_buffer_bytes)
-    OPEN_CALLS.set_function(lambda: proxy.open_count)
     REQUESTS_HELD_BYTES.set_function(lambda: requests.used_bytes)
     CONNECTIONS.labels("busy").set_function(lambda: outbound.pool.open_count - outbound.pool.idle_count)
     CONNECTIONS.labels("idle").set_function(lambda: outbound.pool.idle_count)
@@ -98,9 +94,7 @@ def _by_path(own: AsgiApp, proxy: AsgiApp) -> AsgiApp:
     return app
 
 
-def _add_own_endpoints(
-    app: FastAPI, proxy: Proxy, delivery: Delivery, outbox: Outbox, colleagues: Colleagues | None
-) -> None:
+def _add_own_endpoints(app: FastAPI, proxy: Proxy, delivery: Delivery, outbox: Outbox) -> None:
     @app.get("/healthz")
     def healthz() -> dict[str, str]:
         """The process answers."""
@@ -112,38 +106,21 @@ def _add_own_endpoints(
         return {"status": "ok", "pending": outbox.pending}
 
     @app.get("/metrics", response_class=PlainTextResponse)
-    async def metrics(alone: Alone = False) -> Response:
-        """For Prometheus. Of several workers at this port, with the label `worker`."""
+    async def metrics() -> Response:
+        """For Prometheus."""
         proxy.gate.measure()
-        content = await asyncio.to_thread(generate_latest)
-        if colleagues is not None and not alone:
-            answers = await colleagues.ask("GET", "/metrics?alone=true")
-            texts = {worker: answer.text for worker, answer in answers.items()}
-            content = await asyncio.to_thread(merged, {**texts, colleagues.worker: content.decode()})
-        return Response(content, media_type=CONTENT_TYPE_LATEST)
+        return Response(await asyncio.to_thread(generate_latest), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/docs", include_in_schema=False)
     def docs() -> HTMLResponse:
         return HTMLResponse(api_page.page(app.openapi()), headers=api_page.HEADERS)
 
     @app.post("/flush")
-    async def flush(
-        timeout_s: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 10.0, alone: Alone = False
-    ) -> JSONResponse:
+    async def flush(timeout_s: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 10.0) -> JSONResponse:
         """Wait until every call so far is in the database."""
-        told = {}
-        waiting = asyncio.create_task(_flushed(timeout_s))
-        if colleagues is not None and not alone:
-            told = await colleagues.ask("POST", f"/flush?timeout_s={timeout_s:g}&alone=true")
-        answers = [answer.json() for answer in told.values()]
-        flushed = await waiting and all(answer["flushed"] for answer in answers)
-        return JSONResponse(
-            {"flushed": flushed, "pending": outbox.pending + sum(a["pending"] for a in answers)}
-        )
-
-    async def _flushed(timeout_s: float) -> bool:
         await proxy.settled(SETTLE_S)
-        return await delivery.drain(min(timeout_s, 60.0))
+        flushed = await delivery.drain(min(timeout_s, 60.0))
+        return JSONResponse({"flushed": flushed, "pending": outbox.pending})
 
     @app.get("/routes")
     def routes() -> dict[str, Any]:

@@ -1,15 +1,14 @@
 """A call's own time: nanoseconds since t0, the moment at which its headers were parsed."""
 
 import time
+from dataclasses import dataclass, field
 
 
+@dataclass(frozen=True, slots=True)
 class Clock:
     """Started when a call begins."""
 
-    __slots__ = ("t0",)
-
-    def __init__(self) -> None:
-        self.t0 = time.monotonic_ns()
+    t0: int = field(default_factory=time.monotonic_ns)
 
     def now(self) -> int:
         """Nanoseconds since t0."""

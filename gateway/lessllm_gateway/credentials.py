@@ -5,24 +5,23 @@ Nothing that leaves this module for a record, a log or an error holds a credenti
 
 import hashlib
 from collections.abc import Iterable
-from functools import lru_cache
+from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
-import msgspec
 from lessllm_shared.config.sections import Key
 from lessllm_shared.record import Headers
 
 from lessllm_gateway.errors import Rejection
-from lessllm_gateway.header_names import CLIENT_KEY_HEADER, KEY_HEADERS, KNOWN
+from lessllm_gateway.header_names import CLIENT_KEY_HEADER, KEY_HEADERS, known
 from lessllm_gateway.keys.ring import KeyRing
 
 RawHeaders = list[tuple[bytes, bytes]]
 
-_REMEMBERED_CHARS = 512
 _SECRET_PARAMETERS = frozenset({"key", "api_key", "api-key", "access_token", "token"})
 
 
-class Caller(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Caller:
     """Who calls, and the provider's key that came along: never a key of the gateway's own."""
 
     key: Key | None  # the configured client key
@@ -36,14 +35,7 @@ class Caller(msgspec.Struct, frozen=True):
 
 def fingerprint(secret: str) -> str:
     """64 bits of SHA-256: tells keys apart, and an API key can't be found from it."""
-    return _remembered(secret) if len(secret) <= _REMEMBERED_CHARS else _cut(secret)
-
-
-def _cut(secret: str) -> str:
     return "fp_" + hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-_remembered = lru_cache(1024)(_cut)  # keys come with call after call
 
 
 def authenticate(ring: KeyRing, headers: RawHeaders, query: str) -> Caller:
@@ -84,7 +76,7 @@ def recordable_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Headers as text, with each credential cut to its fingerprint."""
     recorded = []
     for raw, value in headers:
-        name, text = KNOWN[raw], value.decode("latin-1")
+        name, text = known(raw), value.decode("latin-1")
         if name.is_credential:
             text = fingerprint(text)
         elif name.holds_url:

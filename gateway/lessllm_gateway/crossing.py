@@ -6,6 +6,7 @@ assembled for the client.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
@@ -32,7 +33,8 @@ _WITH_USAGE_OPTION = {ApiFormat.CHAT, ApiFormat.COMPLETIONS}
 _FOR_ANTHROPIC = {ApiFormat.MESSAGES, ApiFormat.COUNT_TOKENS}
 
 
-class Crossing(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Crossing:
     """What goes up, and how the answer comes down. Neither `stream` nor `whole`: untouched."""
 
     body: bytes
@@ -41,7 +43,7 @@ class Crossing(msgspec.Struct, frozen=True):
     translated: bool = False  # what the client gets is not what the upstream said
     stream: Transform | None = None
     whole: Callable[[bytes, bool], bytes] | None = None  # the body, and whether it is an event stream
-    headers: RawHeaders = []  # that the upstream's format wants
+    headers: RawHeaders = field(default_factory=list)  # that the upstream's format wants
     error: Callable[[int, bytes], tuple[int, bytes]] | None = None  # for an upstream's error
     answer_headers: Callable[[RawHeaders], RawHeaders] | None = None
 

@@ -20,7 +20,8 @@ def failure(error: Exception, attempt: Attempt, *, is_sending: bool) -> Rejectio
     `is_sending`: it was the client that was waited for. Raises the exception if it is none of these.
     """
     if isinstance(error, TimeoutError) and is_sending:
-        return client_stalled()
+        text = "the client did not read its answer within timeouts.total_s"
+        return Rejection(408, "client_stalled", text, EndReason.CLIENT_CANCELLED)
     where = f"{attempt.provider} by way of {attempt.route}" if attempt.route != DIRECT else attempt.provider
     if isinstance(error, DialError):
         status, end_reason, remedy = _DIALLING[error.code]
@@ -32,12 +33,6 @@ def failure(error: Exception, attempt: Attempt, *, is_sending: bool) -> Rejectio
             status, code, text, end_reason = describe(attempt)
             return Rejection(status, code, f"{where}: {text}", end_reason)
     raise error
-
-
-def client_stalled() -> Rejection:
-    """The call's time is over, and the client still reads."""
-    text = "the client did not read its answer within timeouts.total_s"
-    return Rejection(408, "client_stalled", text, EndReason.CLIENT_CANCELLED)
 
 
 def remedy(error: DialError) -> str:

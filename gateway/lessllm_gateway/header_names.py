@@ -50,21 +50,19 @@ class HeaderName:
     comes_down: bool  # from upstream to client
 
 
-class _Known(dict[bytes, HeaderName]):
-    """All names, by their bytes as they came; made when they are first asked for."""
-
-    def __missing__(self, name: bytes) -> HeaderName:
-        found = _about(name)
-        if len(name) <= MAX_KEPT_BYTES and len(self) < MAX_KEPT:
-            self[name] = found
-        return found
+_kept: dict[bytes, HeaderName] = {}
 
 
-def _about(name: bytes) -> HeaderName:
+def known(name: bytes) -> HeaderName:
+    """What is known of it."""
+    return _kept.get(name) or _learn(name)
+
+
+def _learn(name: bytes) -> HeaderName:
     lower = name.lower()
     hyphened = lower.replace(b"_", b"-")
     crosses = lower not in _HOP_BY_HOP and not lower.startswith(b"x-lessllm-")
-    return HeaderName(
+    found = HeaderName(
         text=name.decode("latin-1"),
         lower=lower,
         is_credential=hyphened in _SECRETS or hyphened.endswith(_SECRET_ENDINGS),
@@ -72,6 +70,6 @@ def _about(name: bytes) -> HeaderName:
         goes_up=crosses and lower not in _NOT_FORWARDED and not lower.startswith(b"x-forwarded-"),
         comes_down=crosses,
     )
-
-
-KNOWN = _Known()
+    if len(name) <= MAX_KEPT_BYTES and len(_kept) < MAX_KEPT:
+        _kept[name] = found
+    return found

@@ -30,17 +30,11 @@ class TooLarge(Rejection):
 
 
 async def read_body(
-    receive: Receive,
-    announced_bytes: int,
-    limit_bytes: int,
-    limits: Timeouts,
-    lease: Lease,
-    limit: asyncio.Timeout,
+    receive: Receive, announced_bytes: int, limit_bytes: int, limits: Timeouts, lease: Lease
 ) -> bytes:
     """The whole body. Raises Rejection: over the limit, no memory for it, too slow, client gone.
 
     A body that is announced as too large is refused before it is asked for (Expect: 100-continue).
-    `limit` has begun, for the first piece.
     """
     if announced_bytes > limit_bytes:
         raise TooLarge(limit_bytes, b"", announced_bytes)
@@ -49,24 +43,23 @@ async def read_body(
     loop = asyncio.get_running_loop()
     end_s = loop.time() + limits.total_s
     try:
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Rejection(400, "client_disconnected", "the client left", EndReason.CLIENT_CANCELLED)
-            part = message.get("body", b"")
-            size += len(part)
-            if size > limit_bytes:
-                beginning = b"".join((*parts[:1], part))[:KEPT_OF_TOO_LARGE_BYTES]
-                raise TooLarge(limit_bytes, beginning, max(announced_bytes, size))
-            if not lease.take(len(part)):
-                raise _busy()
-            parts.append(part)
-            if not message.get("more_body"):
-                return b"".join(parts)
-            limit.reschedule(min(loop.time() + limits.idle_s, end_s))
-    except asyncio.CancelledError:
-        if not limit.expired():
-            raise
+        async with asyncio.timeout(min(limits.idle_s, limits.total_s)) as limit:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Rejection(400, "client_disconnected", "the client left", EndReason.CLIENT_CANCELLED)
+                part = message.get("body", b"")
+                size += len(part)
+                if size > limit_bytes:
+                    beginning = b"".join((*parts[:1], part))[:KEPT_OF_TOO_LARGE_BYTES]
+                    raise TooLarge(limit_bytes, beginning, max(announced_bytes, size))
+                if not lease.take(len(part)):
+                    raise _busy()
+                parts.append(part)
+                if not message.get("more_body"):
+                    return b"".join(parts)
+                limit.reschedule(min(loop.time() + limits.idle_s, end_s))
+    except TimeoutError:
         raise Rejection(
             408,
             "request_timeout",

@@ -9,17 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
+import httpx
 from lessllm_shared.config import GatewaySettings
-from lessllm_shared.config.sections import Tls
+from lessllm_shared.config.sections import Timeouts, Tls
 
+from lessllm_gateway.credentials import RawHeaders
 from lessllm_gateway.egress import routes
 from lessllm_gateway.egress.certificates import Certificates
 from lessllm_gateway.egress.dialer import Dialer, Patience, Place
+from lessllm_gateway.egress.exchange import Exchange
 from lessllm_gateway.egress.health import Health
 from lessllm_gateway.egress.hops import Hop, Kind, parse_origin
-from lessllm_gateway.egress.message import Transport
 from lessllm_gateway.egress.pool import Limits, Pool
-from lessllm_gateway.egress.transport import PooledTransport
+from lessllm_gateway.egress.transport import Transport
 from lessllm_gateway.metrics import PROXY_UP
 from lessllm_gateway.tries import Policy, RetryBudget
 from lessllm_gateway.upstreams import Upstream
@@ -33,7 +35,8 @@ log = logging.getLogger(__name__)
 class Way:
     """One way to one provider's address."""
 
-    transport: Transport
+    url: httpx.URL
+    transport: httpx.AsyncBaseTransport
     hop: Hop | None
     health: Health | None  # of the hop; what goes direct has none
 
@@ -41,6 +44,22 @@ class Way:
     def route(self) -> str:
         """As it is shown: no credentials."""
         return DIRECT if self.hop is None else str(self.hop)
+
+    def request(
+        self, method: str, path: str, raw: RawHeaders, body: bytes, limits: Timeouts, exchange: Exchange
+    ) -> httpx.Request:
+        """A request whose path goes out byte for byte. `raw` must hold host and content-length."""
+        return httpx.Request(
+            method,
+            self.url,
+            headers=raw,
+            stream=httpx.ByteStream(body),
+            extensions={
+                "target": path.encode("latin-1"),
+                "timeout": {"pool": limits.connect_s, "read": limits.first_byte_s},
+                "exchange": exchange,
+            },
+        )
 
 
 class Outbound:
@@ -54,7 +73,7 @@ class Outbound:
         self._environ = environ
         self._certificates = Certificates()
         self._http2_certificates = Certificates()  # httpcore sets ALPN on what it is given
-        self._transports: dict[tuple[Place, bool], Transport] = {}
+        self._transports: dict[tuple[Place, bool], httpx.AsyncBaseTransport] = {}
         self._ways: dict[tuple[str, str], tuple[Way, ...]] = {}
         self._policies: dict[str, Policy] = {}
         self._health: dict[Hop, Health] = {}
@@ -73,11 +92,11 @@ class Outbound:
         http2 = upstream.http2 and place.tls is not None
         transport = self._transports.get((place, http2))
         if transport is None:
-            transport = self._http2_transport(place) if http2 else PooledTransport(self.pool, place)
+            transport = self._http2_transport(place) if http2 else Transport(self.pool, place)
             self._transports[place, http2] = transport
-        return Way(transport, hop, None if hop is None else self._health_of(hop))
+        return Way(httpx.URL(origin), transport, hop, None if hop is None else self._health_of(hop))
 
-    def _http2_transport(self, place: Place) -> Transport:
+    def _http2_transport(self, place: Place) -> httpx.AsyncBaseTransport:
         from lessllm_gateway.egress.http2 import Http2Transport  # noqa: PLC0415 - its libraries take 0.2 s
 
         return Http2Transport(place, self._patience, self._limits)

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import traceback
+from typing import TYPE_CHECKING
 
 from lessllm_shared.browser import Rules
 from lessllm_shared.config import GatewaySettings
@@ -19,23 +20,25 @@ from lessllm_gateway.clock import Clock
 from lessllm_gateway.credentials import Caller, RawHeaders, authenticate
 from lessllm_gateway.crossing import Crossing
 from lessllm_gateway.errors import Dialect, Rejection, error_body
-from lessllm_gateway.failures import client_stalled
 from lessllm_gateway.intake import Message, Presence, Receive, TooLarge, read_body
 from lessllm_gateway.keys.gate import Gate, Ticket
 from lessllm_gateway.memory import Budget, Lease
-from lessllm_gateway.metrics import REJECTED_CALLS
+from lessllm_gateway.metrics import OPEN_CALLS, REJECTED_CALLS
 from lessllm_gateway.models import Catalogue
 from lessllm_gateway.outbound import Outbound
-from lessllm_gateway.policies import Rule
+from lessllm_gateway.policies import Policies, Rule
 from lessllm_gateway.pursuit import Asking, Pursuit
 from lessllm_gateway.recorder import Recorder
 from lessllm_gateway.relay import Relay, Send
 from lessllm_gateway.request import Asked, Endpoint, find_endpoint, guess_dialect, read_fields
 from lessllm_gateway.routing import Router, check_scope
-from lessllm_gateway.sensitive_data import SensitiveData
 from lessllm_gateway.translate.messages_to_chat import token_count
 
+if TYPE_CHECKING:
+    from lessllm_gateway.redaction import Redactor
+
 ESTIMATED: RawHeaders = [(b"x-lessllm-estimated", b"true")]  # no provider was asked for these figures
+LARGE_BYTES = 256 * 1024  # of a request that is looked through beside the loop: 5 ms
 LISTING_S = 5.0  # for a provider's list of models, before ours goes without it
 
 log = logging.getLogger(__name__)
@@ -61,7 +64,8 @@ class Proxy:
         self.catalogue = Catalogue(settings.models)
         self.outbound = outbound
         self.recorder = recorder
-        self.sensitive_data = SensitiveData(settings)
+        self.policies = Policies(settings)
+        self._redactor: Redactor | None = None
         self.requests = requests  # what request bodies and answers on hold may take
         self._open: set[Call] = set()
 
@@ -69,16 +73,22 @@ class Proxy:
         """Handle one request, and record it whatever happens."""
         call = Call(self, scope, receive, send)
         self._open.add(call)
+        OPEN_CALLS.inc()
         try:
             await call.run()
         finally:
+            OPEN_CALLS.dec()
             self._open.remove(call)
             call.finish()
 
     @property
-    def open_count(self) -> int:
-        """Calls under way."""
-        return len(self._open)
+    def redactor(self) -> "Redactor":
+        """Made when a policy first wants it."""
+        if self._redactor is None:
+            from lessllm_gateway.redaction import Redactor  # noqa: PLC0415 - its libraries take 12 MB
+
+            self._redactor = Redactor()
+        return self._redactor
 
     async def settled(self, deadline_s: float) -> None:
         """Wait for the records of calls whose answer has begun: the client may have read it to its end.
@@ -122,21 +132,15 @@ class Call:
             self._refuse_web_pages()
             endpoint = self._find_endpoint()
             caller = self._let_in()
-            async with asyncio.timeout(min(self._limits.idle_s, self._limits.total_s)) as limit:
-                await self._read_request(limit)
-                asked = read_fields(endpoint, self._header(b"content-type"), self._body)
-                recorder.note_request(self._record, asked)
-                self._rule = self._proxy.sensitive_data.rule(self._record, self._key)
-                await self._proxy.sensitive_data.put_down(
-                    self._record, self._body, self._rule, is_json="json" in self._header(b"content-type")
-                )
-                if caller.key is not None:
-                    check_scope(caller.key, endpoint, asked)
-                await self._answer(endpoint, caller, asked, limit)
+            await self._read_request()
+            asked = read_fields(endpoint, self._header(b"content-type"), self._body)
+            recorder.note_request(self._record, asked)
+            await self._put_down_request()
+            if caller.key is not None:
+                check_scope(caller.key, endpoint, asked)
+            await self._answer(endpoint, caller, asked)
         except Rejection as rejection:
             await self._refuse(rejection)
-        except TimeoutError:
-            await self._refuse(client_stalled())
         except asyncio.CancelledError:
             # By the server, whose time to stop in has run out. This is the task's end anyway.
             await self._refuse(
@@ -160,10 +164,7 @@ class Call:
         """Hand the record over. Afterwards the call holds no memory."""
         self._record.end_ns = self._clock.now()
         self._relay.finish()
-        sensitive_data, refused = self._proxy.sensitive_data, None
-        if self._rule is None:  # it was refused before its request was looked at
-            self._rule, refused = sensitive_data.rule(self._record, self._key), self._body
-        sensitive_data.finish(self._record, self._rule, refused)
+        self._keep_out_sensitive_data()
         self._lease.close()
         self._proxy.recorder.finish(self._record)
         if self._ticket is not None:
@@ -189,7 +190,7 @@ class Call:
             self._ticket = gate.admit(caller.key)
         return caller
 
-    async def _read_request(self, limit: asyncio.Timeout) -> None:
+    async def _read_request(self) -> None:
         try:
             self._body = await read_body(
                 self._receive,
@@ -197,7 +198,6 @@ class Call:
                 self._proxy.settings.gateway.max_request_bytes,
                 self._limits,
                 self._lease,
-                limit,
             )
         except TooLarge as error:
             self._body = error.beginning
@@ -205,7 +205,46 @@ class Call:
             raise
         self._record.request_received_ns = self._clock.now()
 
-    async def _answer(self, endpoint: Endpoint, caller: Caller, asked: Asked, limit: asyncio.Timeout) -> None:
+    async def _put_down_request(self) -> None:
+        """Into the record, as the policy on sensitive data says. Raises Rejection for what may not go on."""
+        rule = self._find_rule()
+        if not rule.acts:
+            self._record.request_body = self._body
+            return
+        redactor = self._proxy.redactor
+        if len(self._body) > LARGE_BYTES:
+            redacted = await asyncio.to_thread(redactor.put_down, self._record, self._body, rule)
+        else:
+            redacted = redactor.put_down(self._record, self._body, rule)
+        refusal = redactor.refusal(redacted, rule, is_json="json" in self._header(b"content-type"))
+        if refusal is not None:
+            raise refusal
+
+    def _find_rule(self) -> Rule:
+        of_key = None if self._key is None else self._key.sensitive_data
+        self._rule = self._proxy.policies.of(of_key, self._record.model)
+        self._record.sensitive_policy = self._rule.policy
+        return self._rule
+
+    def _keep_out_sensitive_data(self) -> None:
+        """Of the record, which is whole now."""
+        refused_early = self._rule is None
+        rule = self._rule or self._find_rule()
+        if not rule.acts:
+            if refused_early:
+                self._record.request_body = self._body
+            return
+        redactor = self._proxy.redactor
+        try:
+            if refused_early:
+                redactor.put_down(self._record, self._body, rule)
+            redactor.clean(self._record, rule)
+        except Exception as error:  # noqa: BLE001 - what can't be cleaned is not kept
+            what, kind = "a defect: its bodies are not recorded", type(error).__name__
+            log.error("%s: %s: %s", self._record.request_id, what, kind)  # noqa: TRY400 - not its text
+            redactor.drop(self._record)
+
+    async def _answer(self, endpoint: Endpoint, caller: Caller, asked: Asked) -> None:
         """From ourselves, from the provider, or from both."""
         catalogue = self._proxy.catalogue
         described = catalogue.described(endpoint)
@@ -216,26 +255,22 @@ class Call:
         elif catalogue.lists(endpoint, self._key):
             self._limits = Timeouts(first_byte_s=LISTING_S, idle_s=LISTING_S, total_s=LISTING_S)
             try:
-                cross = catalogue.crossing(endpoint, self._key, self._query)
-                await self._forward(endpoint, caller, asked, limit, cross)
+                await self._forward(
+                    endpoint, caller, asked, catalogue.crossing(endpoint, self._key, self._query)
+                )
             except Rejection as rejection:
                 if self._relay.started or rejection.end_reason is EndReason.CLIENT_CANCELLED:
                     raise
                 await self._answer_ourselves(catalogue.alone(endpoint, self._key))
         else:
-            await self._forward(endpoint, caller, asked, limit)
+            await self._forward(endpoint, caller, asked)
 
     async def _answer_ourselves(self, body: bytes, more: RawHeaders | None = None) -> None:
         await self._relay.answer_ourselves(body, more or [])
         self._record.end_reason = EndReason.COMPLETE
 
     async def _forward(
-        self,
-        endpoint: Endpoint,
-        caller: Caller,
-        asked: Asked,
-        limit: asyncio.Timeout,
-        cross: Crossing | None = None,
+        self, endpoint: Endpoint, caller: Caller, asked: Asked, cross: Crossing | None = None
     ) -> None:
         targets = self._proxy.router.targets(endpoint, asked, caller)
         asking = Asking(
@@ -253,7 +288,6 @@ class Call:
             self._clock,
             self._relay,
             self._limits,
-            limit,
             self._proxy.outbound,
         )
         self._proxy.recorder.opened(self._record)

@@ -7,9 +7,9 @@ failure is decided by `tries`; once the client has been given a status, nothing 
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import httpx
-import msgspec
 from lessllm_shared.config.sections import Timeouts
 from lessllm_shared.record import Attempt, CallRecord, EndReason
 
@@ -20,7 +20,6 @@ from lessllm_gateway.crossing import Crossing, crossing
 from lessllm_gateway.egress.dialer import DialError
 from lessllm_gateway.egress.exchange import Exchange, Phase
 from lessllm_gateway.egress.health import Round
-from lessllm_gateway.egress.message import Request, Response
 from lessllm_gateway.egress.pool import PoolFull
 from lessllm_gateway.errors import Rejection
 from lessllm_gateway.failures import failure
@@ -32,7 +31,8 @@ from lessllm_gateway.routing import Target
 from lessllm_gateway.tries import BROKEN, UNSENT, Action, Outcome, Step, Tries, answered
 
 
-class Asking(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Asking:
     """What the client asks, as far as it goes on to an upstream."""
 
     method: str
@@ -54,7 +54,6 @@ class Pursuit:
         clock: Clock,
         relay: Relay,
         limits: Timeouts,
-        limit: asyncio.Timeout,
         outbound: Outbound,
     ) -> None:
         self._asking = asking
@@ -62,13 +61,11 @@ class Pursuit:
         self._clock = clock
         self._relay = relay
         self._limits = limits
-        self._limit = limit  # of the call
         self._outbound = outbound
         self._failure: Rejection | None = None  # of the last try
 
     async def run(self, targets: Sequence[Target], cross: Crossing | None = None) -> None:
         """Until the client has its answer. Raises Rejection: the last failure, with nothing left to try."""
-        self._limit.reschedule(asyncio.get_running_loop().time() + self._time_left_s())
         for target in targets:
             try:
                 if cross is None:
@@ -104,28 +101,34 @@ class Pursuit:
         assert way is not None  # noqa: S101 - `tries` asks for a way only when one is left
         attempt, exchange = self._begin(target, way.route, cross), Exchange()
         try:
-            response = await way.transport.ask(self._request(target, cross, exchange))
-            ways.succeeded()
-            attempt.status_code = response.status
-            try:
-                step = self._after_answer(response, attempt, ways, tries)
-                if step is not None:
-                    return step
-                recorder.note_response(self._record, self._clock, exchange, response)
-                await self._relay_answer(response, cross, exchange)
-            finally:
-                self._relay.leave()
-                await response.aclose()
+            async with asyncio.timeout(self._time_left_s()):
+                request = self._request(target, way, cross, exchange)
+                response = await way.transport.handle_async_request(request)
+                ways.succeeded()
+                attempt.status_code = response.status_code
+                try:
+                    step = self._after_answer(response, attempt, ways, tries)
+                    if step is not None:
+                        return step
+                    recorder.note_response(self._record, self._clock, exchange, response)
+                    await self._relay_answer(response, cross, exchange)
+                finally:
+                    await response.aclose()
             exchange.phase = Phase.DONE
             failed = (self._record.status_code or 0) >= 400  # as the client saw it
             self._record.end_reason = EndReason.UPSTREAM_ERROR if failed else EndReason.COMPLETE
             return None
-        except asyncio.CancelledError:
-            if not self._limit.expired():
-                raise
-            return self._after_failure(TimeoutError(), attempt, exchange, ways, tries)
-        except Exception as error:  # noqa: BLE001 - what is none of the known ones goes on
-            return self._after_failure(error, attempt, exchange, ways, tries)
+        except Exception as error:
+            attempt.phase = exchange.phase
+            if isinstance(error, Rejection):
+                cause = error
+            else:
+                cause = failure(error, attempt, is_sending=self._relay.is_sending)
+            step = self._after_failure(error, cause, ways, tries)
+            recorder.note_failure(attempt, cause)
+            if step is None:
+                raise cause from error
+            return step
         finally:
             ways.abandoned()
             attempt.phase, attempt.end_ns = exchange.phase, self._clock.now()
@@ -143,7 +146,7 @@ class Pursuit:
         self._relay.await_answer(translated=cross.translated)
         return attempt
 
-    def _request(self, target: Target, cross: Crossing, exchange: Exchange) -> Request:
+    def _request(self, target: Target, way: Way, cross: Crossing, exchange: Exchange) -> httpx.Request:
         asking = self._asking
         query = asking.query if target.passes_credentials else without_key(asking.query)
         if target.api_format is not target.upstream_format:
@@ -152,25 +155,23 @@ class Pursuit:
             )
         accepted = b"identity" if cross.reads_answer else asking.accept_encoding
         raw = headers.to_upstream(asking.headers, target, accepted, len(cross.body))
-        return Request(
+        return way.request(
             asking.method,
-            target.origin,
-            (target.path + (f"?{query}" if query else "")).encode("latin-1"),
-            [*raw, *cross.headers] if cross.headers else raw,
+            target.path + (f"?{query}" if query else ""),
+            [*raw, *cross.headers],
             cross.body,
+            self._limits,
             exchange,
-            self._limits.connect_s,
-            self._limits.first_byte_s,
         )
 
     def _after_answer(
-        self, response: Response, attempt: Attempt, ways: Round[Way], tries: Tries
+        self, response: httpx.Response, attempt: Attempt, ways: Round[Way], tries: Tries
     ) -> Step | None:
         """What is next instead of giving this answer to the client."""
-        status = response.status
+        status = response.status_code
         if status < 400:
             return None
-        outcome = answered(status, _fields(response.headers), time.time())
+        outcome = answered(status, response.headers, time.time())
         step = tries.after(outcome, way_left=not ways.is_over, time_left_s=self._time_left_s())
         if step is not None:
             text = f"{attempt.provider} answered {status}"
@@ -179,22 +180,10 @@ class Pursuit:
         return step
 
     def _after_failure(
-        self, error: Exception, attempt: Attempt, exchange: Exchange, ways: Round[Way], tries: Tries
-    ) -> Step:
-        """What is next instead of telling the client of this failure. Raises Rejection: nothing."""
-        attempt.phase = exchange.phase
-        if isinstance(error, Rejection):
-            cause = error
-        else:
-            cause = failure(error, attempt, is_sending=self._relay.is_sending)
+        self, error: Exception, cause: Rejection, ways: Round[Way], tries: Tries
+    ) -> Step | None:
+        """What is next instead of telling the client of this failure."""
         self._failure = cause
-        step = self._step(error, ways, tries)
-        recorder.note_failure(attempt, cause)
-        if step is None:
-            raise cause from error
-        return step
-
-    def _step(self, error: Exception, ways: Round[Way], tries: Tries) -> Step | None:
         if isinstance(error, DialError):
             if error.blames_proxy:
                 ways.failed()
@@ -217,14 +206,14 @@ class Pursuit:
         recorder.note_failure(attempt, rejection)
         self._record.attempts.append(attempt)
 
-    async def _relay_answer(self, response: Response, cross: Crossing, exchange: Exchange) -> None:
-        raw = headers.to_client(response.headers, self._record.request_id, exchange.server_timing())
-        fields = dict(raw)
+    async def _relay_answer(self, response: httpx.Response, cross: Crossing, exchange: Exchange) -> None:
+        timing = exchange.server_timing()
         transform, convert = cross.treatment(
-            response.status,
-            fields.get(b"content-type", b"").decode("latin-1"),
-            fields.get(b"content-encoding", b"").decode("latin-1"),
+            response.status_code,
+            response.headers.get("content-type", ""),
+            response.headers.get("content-encoding", ""),
         )
+        raw = headers.to_client(response.headers.raw, self._record.request_id, timing)
         if cross.answer_headers is not None:
             raw = cross.answer_headers(raw)
         if convert is not None:
@@ -234,10 +223,6 @@ class Pursuit:
 
     def _time_left_s(self) -> float:
         return max(0.0, self._limits.total_s - self._clock.now() / 1e9)
-
-
-def _fields(raw: RawHeaders) -> dict[str, str]:
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw}
 
 
 def _measure(attempt: Attempt, exchange: Exchange) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import httpx
 from lessllm_shared import record as rec
 from lessllm_shared.record import Attempt, CallRecord, EndReason, NetworkMarks
 
@@ -13,7 +14,6 @@ from lessllm_gateway import credentials
 from lessllm_gateway.clock import Clock
 from lessllm_gateway.credentials import Caller
 from lessllm_gateway.egress.exchange import Exchange
-from lessllm_gateway.egress.message import Response
 from lessllm_gateway.errors import Rejection
 from lessllm_gateway.memory import Budget, Tape
 from lessllm_gateway.metrics import RECORDS_LOST, calls
@@ -151,9 +151,9 @@ def note_attempt(record: CallRecord, attempt: Attempt) -> None:
     record.response_headers = []
 
 
-def note_response(record: CallRecord, clock: Clock, exchange: Exchange, response: Response) -> None:
+def note_response(record: CallRecord, clock: Clock, exchange: Exchange, response: httpx.Response) -> None:
     """What its headers and their time say."""
-    record.response_headers = credentials.recordable_headers(response.headers)
+    record.response_headers = credentials.recordable_headers(response.headers.raw)
     record.upstream_start_ns = clock.at(exchange.send_start)
     record.upstream_sent_ns = clock.at(exchange.sent)
     record.upstream_headers_ns = clock.at(exchange.head)

@@ -1,6 +1,6 @@
 """An upstream's answer on its way to the client: each network read is marked, taped and passed on.
 
-Takes an answer whose head has come; leaves the client with the last byte. Never touches a
+Takes an httpx.Response whose headers have arrived; leaves the client with the last byte. Never touches a
 byte that no transform was asked for.
 """
 
@@ -9,12 +9,12 @@ import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+import httpx
 from lessllm_shared.record import CallRecord, EndReason
 
 from lessllm_gateway.clock import Clock
 from lessllm_gateway.credentials import RawHeaders
 from lessllm_gateway.crossing import Convert
-from lessllm_gateway.egress.message import Response
 from lessllm_gateway.errors import Rejection
 from lessllm_gateway.memory import Lease, Tape
 from lessllm_gateway.transform import Transform
@@ -62,36 +62,35 @@ class Relay:
         self._client_tape = self._new_tape() if translated else None
         self._record.read_ns, self._record.read_bytes = [], []
 
-    async def answer(self, response: Response, raw: RawHeaders, transform: Transform | None) -> None:
+    async def answer(self, response: httpx.Response, raw: RawHeaders, transform: Transform | None) -> None:
         """The upstream's answer as it comes, under these headers.
 
         Raises httpx's exceptions, TimeoutError and Rejection.
         """
         if transform is not None:
             raw = [(name, value) for name, value in raw if name != b"content-length"]
-        fields = dict(raw)
-        self._is_event_stream = (
-            fields.get(b"content-type", b"").startswith(b"text/event-stream")
-            and b"content-length" not in fields
-            and b"content-encoding" not in fields
+        content_type = response.headers.get("content-type", "")
+        self._is_event_stream = content_type.startswith("text/event-stream") and not any(
+            name in {b"content-length", b"content-encoding"} for name, _ in raw
         )
-        await self._head(response.status, raw)
-        while chunk := await self._read(response):
-            is_last = response.is_read and transform is None
+        await self._head(response.status_code, raw)
+
+        async def pass_on(chunk: bytes) -> None:
             if out := chunk if transform is None else transform.feed(chunk):
-                await self._body(out, more=not is_last)
-            if is_last:
-                return
+                await self._body(out)
+
+        await self._read(response, pass_on)
         if transform is not None and (rest := transform.finish()):
             await self._body(rest)
         await self._body(b"", more=False)
 
-    async def answer_whole(self, response: Response, raw: RawHeaders, convert: Convert) -> None:
+    async def answer_whole(self, response: httpx.Response, raw: RawHeaders, convert: Convert) -> None:
         """The upstream's answer, converted when all of it is there. Raises as `answer`."""
         parts: list[bytes] = []
         size = 0
 
-        while chunk := await self._read(response):
+        async def keep(chunk: bytes) -> None:
+            nonlocal size
             size += len(chunk)
             if size > MAX_WHOLE_ANSWER_BYTES or not self._lease.take(len(chunk)):
                 raise Rejection(
@@ -101,6 +100,8 @@ class Relay:
                     EndReason.UPSTREAM_ERROR,
                 )
             parts.append(chunk)
+
+        await self._read(response, keep)
         status, body = convert(b"".join(parts))
         raw = [
             (name, value)
@@ -108,12 +109,6 @@ class Relay:
             if name not in {b"content-length", b"content-type", b"content-encoding"}
         ]
         await self._whole(status, raw, body)
-
-    def leave(self) -> None:
-        """The upstream's answer is read no further, maybe since the client reads none of it."""
-        record = self._record
-        if record.read_ns and record.upstream_end_ns is None:
-            record.upstream_end_ns = self._clock.now()
 
     async def answer_ourselves(self, body: bytes, more: RawHeaders) -> None:
         """An answer that no upstream was asked for, as JSON; it is recorded as what the client got."""
@@ -139,25 +134,30 @@ class Relay:
         if self._client_tape is not None:
             self._record.client_response_body = self._client_tape.finish()
 
-    async def _read(self, response: Response) -> bytes:
-        """What one network read brought, marked and taped; empty at the end."""
-        chunk = b""
+    async def _read(self, response: httpx.Response, take: Callable[[bytes], Awaitable[None]]) -> None:
+        """Hand over the answer's bytes as they come off the network, within the idle limit."""
+        tape = self._tape
+        assert tape is not None  # noqa: S101 - the upstream was asked
+        loop = asyncio.get_running_loop()
+        chunks = aiter(response.stream)  # type: ignore[arg-type]  # httpx types it as sync or async
         try:
-            chunk = await response.read(self._idle_s)
+            async with asyncio.timeout(None) as limit:
+                while True:
+                    limit.reschedule(loop.time() + self._idle_s)
+                    chunk = await anext(chunks, None)
+                    if chunk is None:
+                        break
+                    limit.reschedule(None)
+                    self._mark(len(chunk))
+                    tape.add(chunk)
+                    await take(chunk)
         finally:
-            now = self._clock.now()
-            if self._record.upstream_end_ns is None and (not chunk or response.is_read):
-                self._record.upstream_end_ns = now
-        if chunk:
-            self._mark(now, len(chunk))
-            assert self._tape is not None  # noqa: S101 - the upstream was asked
-            self._tape.add(chunk)
-        return chunk
+            self._record.upstream_end_ns = self._clock.now()
 
-    def _mark(self, now: int, size_bytes: int) -> None:
+    def _mark(self, size_bytes: int) -> None:
         record = self._record
         if len(record.read_ns) < MAX_MARKS:
-            record.read_ns.append(now)
+            record.read_ns.append(self._clock.now())
             record.read_bytes.append(size_bytes)
         else:
             record.read_bytes[-1] += size_bytes

@@ -7,6 +7,7 @@ costs a scan and no objects.
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
@@ -44,7 +45,8 @@ _SEPARATORS = re.compile(r"/|\\|%2f|%5c")
 _DOTS = re.compile(r"(?:\.|%2e){1,2}(?:(?:;|%3b).*)?")
 
 
-class Endpoint(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Endpoint:
     """What a path asks for: `provider` is set for /{provider}/*; `path` goes upstream."""
 
     api_format: ApiFormat
@@ -74,7 +76,8 @@ class _Body(msgspec.Struct):
     metadata: Any = None
 
 
-class Asked(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Asked:
     """The fields of a request's body that the gateway goes by."""
 
     model: str | None = None
@@ -99,7 +102,7 @@ def find_endpoint(
     """The endpoint at a raw (still percent-encoded) path. Raises Rejection."""
     _refuse_what_never_works(path, method, headers)
     _, first, *_ = path.split("/", 2)
-    api_format = _format(path) if method == "POST" else None
+    api_format = next((f for suffix, f in _FORMATS if method == "POST" and path.endswith(suffix)), None)
     if first == "v1":
         rest = path.removeprefix("/v1")
         openai_only = api_format not in {None, ApiFormat.MESSAGES, ApiFormat.COUNT_TOKENS}
@@ -129,13 +132,6 @@ def find_endpoint(
     )
 
 
-def _format(path: str) -> ApiFormat | None:
-    for ending, api_format in _FORMATS:
-        if path.endswith(ending):
-            return api_format
-    return None
-
-
 def _refuse_what_never_works(path: str, method: str, headers: Mapping[bytes, bytes]) -> None:
     upgrade = headers.get(b"upgrade", b"").lower()
     if upgrade == b"websocket":
@@ -150,8 +146,6 @@ def _refuse_what_never_works(path: str, method: str, headers: Mapping[bytes, byt
         raise Rejection(405, "method_not_allowed", f"{method} is not relayed")
     if not path.startswith("/"):
         raise Rejection(404, "unknown_endpoint", "this path is not relayed: call /v1/… or /{provider}/…")
-    if "." not in path and "%" not in path:
-        return
     segments = _SEPARATORS.split(path.lower())
     if any(_DOTS.fullmatch(segment) for segment in segments):
         raise Rejection(400, "invalid_path", "the path must not hold dot segments")

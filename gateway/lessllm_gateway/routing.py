@@ -6,10 +6,10 @@ addresses come from configuration only.
 
 import contextlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
-import msgspec
 from lessllm_shared.config import ConfigError, GatewaySettings
 from lessllm_shared.config.sections import Key
 from lessllm_shared.record import ApiFormat
@@ -22,10 +22,10 @@ from lessllm_gateway.upstreams import Upstream, resolve
 
 # Formats whose streams hold everything that the plain answer holds.
 MEASURABLE = frozenset((ApiFormat.CHAT, ApiFormat.COMPLETIONS, ApiFormat.RESPONSES, ApiFormat.MESSAGES))
-MAX_KEPT_PATH_CHARS = 256  # clients make paths up
 
 
-class Target(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Target:
     """Where one call goes, and with which key."""
 
     upstream: Upstream
@@ -74,33 +74,21 @@ class Router:
         self.models = settings.models
         self._gateway = settings.gateway
         self._provider_by_name = lru_cache(1024)(self._find_provider_by_name)
-        self._targets = lru_cache(1024)(self._find_targets)  # clients ask for the same ones again and again
         for alias, model in settings.models.items():
             self._check_provider(f"models.{alias}.provider", model.provider)
             for name in model.fallbacks:
                 self._check_fallback(alias, name)
         self._check_provider("gateway.default_provider", settings.gateway.default_provider)
 
-    def targets(self, endpoint: Endpoint, asked: Asked, caller: Caller) -> tuple[Target, ...]:
+    def targets(self, endpoint: Endpoint, asked: Asked, caller: Caller) -> list[Target]:
         """The target of one call, and those of its fallbacks that can be called. Raises Rejection."""
-        find = self._targets if len(endpoint.path) <= MAX_KEPT_PATH_CHARS else self._find_targets
-        brings_key = caller.provider_key is not None
-        passes_through = caller.key is None or caller.key.passthrough
-        return find(endpoint, asked.model, asked.streaming, brings_key, passes_through)
-
-    def _find_targets(
-        self, endpoint: Endpoint, model: str | None, streaming: bool, brings_key: bool, passes_through: bool
-    ) -> tuple[Target, ...]:
-        def target(name: str | None) -> Target:
-            return self._target(endpoint, name, streaming, brings_key, passes_through)
-
-        targets = [target(model)]
-        alias = self.models.get(model or "")
+        targets = [self._target(endpoint, asked, caller, asked.model)]
+        alias = self.models.get(asked.model or "")
         if alias is not None and endpoint.provider is None and endpoint.api_format in INTERPRETED:
             for name in alias.fallbacks:
                 with contextlib.suppress(Rejection):  # no key for it, or a format that doesn't cross
-                    targets.append(target(name))
-        return tuple(targets)
+                    targets.append(self._target(endpoint, asked, caller, name))
+        return targets
 
     def estimates(self, endpoint: Endpoint, asked: Asked) -> bool:
         """Whether tokens are ours to count: the provider that the model goes to has no endpoint for it."""
@@ -108,9 +96,7 @@ class Router:
             return False
         return self._by_model(asked.model, self._home(endpoint))[0].format == "openai"
 
-    def _target(
-        self, endpoint: Endpoint, name: str | None, streaming: bool, brings_key: bool, passes_through: bool
-    ) -> Target:
+    def _target(self, endpoint: Endpoint, asked: Asked, caller: Caller, name: str | None) -> Target:
         home = self._home(endpoint)
         if endpoint.provider is not None:
             upstream, model, address = home, name, home.passthrough
@@ -120,7 +106,7 @@ class Router:
             upstream, model = self._by_model(name, home) if is_known else (home, name)
             address = upstream.base
             path, upstream_format = _path(endpoint, upstream)
-        key, passes_credentials = self._key(upstream, home, endpoint, name, brings_key, passes_through)
+        key, passes_credentials = self._key(upstream, home, caller, endpoint, name)
         return Target(
             upstream=upstream,
             origin=address.origin,
@@ -133,7 +119,7 @@ class Router:
             measured=(
                 endpoint.provider is None
                 and endpoint.api_format in MEASURABLE
-                and not streaming
+                and not asked.streaming
                 and self._measures(name, upstream)
             ),
             drops_params=self._gateway.drop_params,
@@ -192,16 +178,10 @@ class Router:
         return wanted and upstream.stream_options
 
     def _key(
-        self,
-        upstream: Upstream,
-        home: Upstream,
-        endpoint: Endpoint,
-        model: str | None,
-        brings_key: bool,
-        passes_through: bool,
+        self, upstream: Upstream, home: Upstream, caller: Caller, endpoint: Endpoint, model: str | None
     ) -> tuple[str | None, bool]:
         """The provider's key that we hold, and whether the client's own goes on."""
-        if upstream is home and brings_key and upstream.configured_key is None:
+        if upstream is home and caller.provider_key is not None and upstream.configured_key is None:
             return None, True
         if upstream.needs_clients_key:
             for_model = f"model {model!r} goes to" if model else "this call goes to"
@@ -211,7 +191,8 @@ class Router:
                 f"{for_model} {upstream.name}, for which there is no key: set"
                 f" providers.{upstream.name}.api_key, or send your own to that provider's own endpoint",
             )
-        if not (passes_through or _is_inference(endpoint)):
+        key = caller.key
+        if key is not None and not (key.passthrough or _is_inference(endpoint)):
             raise Rejection(
                 403,
                 "endpoint_not_allowed",

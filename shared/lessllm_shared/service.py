@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -27,26 +26,16 @@ def keep_private() -> None:
     os.umask(0o077)
 
 
-def settings_from_arguments(
-    settings: type[SettingsT], *, name: str, does: str, options: Mapping[str, str] | None = None
-) -> SettingsT:
-    """The configuration that the command line names, and the environment.
-
-    `options` are numbers in the service's own section that have an argument of their own, with its help.
-    """
+def settings_from_arguments(settings: type[SettingsT], *, name: str, does: str) -> SettingsT:
+    """The configuration that the command line names, and the environment."""
     parser = argparse.ArgumentParser(
         prog=f"lessllm-{name}",
         description=does,
         epilog=f"Every setting is also an environment variable, such as LESSLLM_{name.upper()}__PORT.",
     )
     parser.add_argument("--config", metavar="FILE", help="lessllm.yaml; - reads it from standard input")
-    for option, text in (options or {}).items():
-        parser.add_argument(f"--{option}", metavar="N", type=int, help=text)
-    arguments = vars(parser.parse_args())
     try:
-        document = _document(arguments.pop("config"))
-        given = {option: value for option, value in arguments.items() if value is not None}
-        return load(settings, {**document, name: {**document.get(name, {}), **given}} if given else document)
+        return load(settings, _document(parser.parse_args().config))
     except ConfigError as error:
         fail(name, f"configuration: {error}", exit_code=2)
 

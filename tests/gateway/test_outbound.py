@@ -2,7 +2,7 @@
 
 import pytest
 from lessllm_gateway.egress.http2 import Http2Transport
-from lessllm_gateway.egress.transport import PooledTransport
+from lessllm_gateway.egress.transport import Transport
 from lessllm_gateway.outbound import Outbound
 from lessllm_gateway.upstreams import resolve
 from lessllm_shared.config import ConfigError, GatewaySettings, load
@@ -59,13 +59,23 @@ def test_plain_requests_by_an_http_proxy_share_connections_whatever_their_origin
     assert world.ways("a")[0].transport is world.ways("b")[0].transport
 
 
-@pytest.mark.parametrize(("url", "kind"), [(HTTPS, Http2Transport), (HTTP, PooledTransport)])
+@pytest.mark.parametrize(("url", "kind"), [(HTTPS, Http2Transport), (HTTP, Transport)])
 async def test_http2_is_for_providers_that_want_it_and_needs_tls(url, kind):
     (way,) = ways({"trust_env": False}, url, http2=True)
     assert type(way.transport) is kind
-    assert type(ways({"trust_env": False}, url)[0].transport) is PooledTransport
+    assert type(ways({"trust_env": False}, url)[0].transport) is Transport
 
 
 def test_certificates_that_can_not_be_loaded_are_named(tmp_path):
     with pytest.raises(ConfigError, match=r"tls\.ca_file: .*none\.pem"):
         ways({"trust_env": False}, tls={"ca_file": str(tmp_path / "none.pem")})
+
+
+async def test_a_way_s_request_carries_its_limits_and_the_path_as_it_came():
+    (way,) = ways({"trust_env": False})
+    limits = World().settings.timeouts
+    exchange = object()
+    request = way.request("POST", "/a%2Fb?q=\xe9", [(b"host", b"x")], b"{}", limits, exchange)
+    assert request.extensions["target"] == b"/a%2Fb?q=\xe9"
+    assert request.extensions["timeout"] == {"pool": 10, "read": 300}
+    assert request.extensions["exchange"] is exchange

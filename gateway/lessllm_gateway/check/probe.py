@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import httpx
+from lessllm_shared.config.sections import Timeouts
 from lessllm_shared.record import ApiFormat
 
 from lessllm_gateway import failures, headers
@@ -21,9 +22,8 @@ from lessllm_gateway.check.verdict import MAX_READ_BYTES, Answer, KeyCheck, Prob
 from lessllm_gateway.credentials import RawHeaders
 from lessllm_gateway.egress.dialer import DialError, Place
 from lessllm_gateway.egress.exchange import Exchange, Phase
-from lessllm_gateway.egress.message import Request, Response
 from lessllm_gateway.egress.pool import Limits, Pool
-from lessllm_gateway.egress.transport import PooledTransport
+from lessllm_gateway.egress.transport import Transport
 from lessllm_gateway.outbound import Outbound, Way
 from lessllm_gateway.routing import Target
 from lessllm_gateway.upstreams import Upstream
@@ -92,7 +92,7 @@ class _Line:
         self._upstream = upstream
         self._way = way
         self._place = place
-        self._limit_s = limit_s
+        self._limits = Timeouts(connect_s=limit_s, first_byte_s=limit_s)
         self._dialer = WatchingDialer(limit_s)
         self._pool = Pool(self._dialer, _ONE_CONNECTION)
 
@@ -144,30 +144,18 @@ class _Line:
             drops_params=False,
         )
         raw = headers.to_upstream(asking, target, b"identity", 0)
-        request = Request(
-            "GET",
-            target.origin,
-            target.path.encode("latin-1"),
-            raw,
-            b"",
-            exchange,
-            self._limit_s,
-            self._limit_s,
-        )
-        response = await PooledTransport(self._pool, self._place).ask(request)
-        body = await _beginning(response, self._limit_s)
-        kinds = [
-            value.decode("latin-1") for name, value in response.headers if name.lower() == b"content-type"
-        ]
-        return Answer(response.status, kinds[0] if kinds else "", body)
+        request = self._way.request("GET", target.path, raw, b"", self._limits, exchange)
+        response = await Transport(self._pool, self._place).handle_async_request(request)
+        body = await _beginning(response, self._limits.first_byte_s)
+        return Answer(response.status_code, response.headers.get("content-type", ""), body)
 
 
-async def _beginning(response: Response, limit_s: float) -> bytes:
+async def _beginning(response: httpx.Response, limit_s: float) -> bytes:
     """Of the body. Raises httpx.TransportError."""
     body = b""
     try:
         async with asyncio.timeout(limit_s):
-            while chunk := await response.read(limit_s):
+            async for chunk in response.aiter_raw():
                 body += chunk
                 if len(body) >= MAX_READ_BYTES:
                     break

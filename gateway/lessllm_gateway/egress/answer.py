@@ -10,7 +10,6 @@ import httptools
 import httpx
 
 from lessllm_gateway.credentials import RawHeaders
-from lessllm_gateway.header_names import KNOWN
 
 MAX_HEAD_BYTES = 128 * 1024  # of a response, informational ones before it included; of its trailers too
 
@@ -114,10 +113,9 @@ class Answer:
     def _framing(self) -> tuple[list[bytes], list[bytes]]:
         """The values of Transfer-Encoding and Content-Length."""
         codings, lengths = [], []
-        for raw, value in self.headers:
-            name = KNOWN[raw].lower
-            if name == b"transfer-encoding":
+        for name, value in self.headers:
+            if len(name) == 17 and name.lower() == b"transfer-encoding":
                 codings.append(value.lower())
-            elif name == b"content-length":
+            elif len(name) == 14 and name.lower() == b"content-length":
                 lengths.append(value)
         return codings, lengths

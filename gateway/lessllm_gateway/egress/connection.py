@@ -6,14 +6,11 @@ what nobody asked for is closed, and never used again. It holds no more than HIG
 """
 
 import asyncio
-import math
 import select
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import cast
-
-import httpx
 
 from lessllm_gateway.egress.answer import Answer, Broken
 from lessllm_gateway.egress.exchange import Exchange, Phase
@@ -36,10 +33,8 @@ class Connection(asyncio.Protocol):
         self._held_bytes = 0
         self._is_reading = True
         self._is_writing = False  # what was written is not all sent
-        self._error: Exception | None = None
+        self._error: Broken | None = None
         self._woken: asyncio.Future[None] | None = None
-        self._due_s = math.inf  # when what is waited for is late
-        self._timer: asyncio.TimerHandle | None = None  # goes off by then, or earlier, and is set again
         self._closed = asyncio.Event()
 
     # The pool calls these.
@@ -72,53 +67,33 @@ class Connection(asyncio.Protocol):
 
     # The transport calls these.
 
-    async def exchange(
-        self, method: str, head: bytes, body: bytes, exchange: Exchange, limit_s: float
-    ) -> Answer:
-        """Send a request, and read its answer's head, within the limit.
-
-        Raises Broken, WriteTimeout and ReadTimeout.
-        """
+    async def exchange(self, method: str, head: bytes, body: bytes, exchange: Exchange) -> Answer:
+        """Send a request, and read its answer's head. Raises Broken."""
         if self._transport is None or self.is_closed:
             raise Broken("it closed the connection", received=False)
         answer = self._answer = Answer(method)
         exchange.phase = Phase.SEND
         exchange.send_start = time.monotonic_ns()
         is_small = len(body) < HIGH_WATER_BYTES
-        self._be_back_in(limit_s)
-        try:
-            await self._send(self._transport, head + body if is_small else head, answer)
-            if not is_small:
-                await self._send(self._transport, body, answer)
-            exchange.sent = time.monotonic_ns()
-            exchange.phase = Phase.WAIT
-            while not answer.has_head:
-                await self._wait()
-        except TimeoutError:
-            if exchange.phase is Phase.SEND:
-                raise httpx.WriteTimeout("the request could not be sent in time") from None
-            raise httpx.ReadTimeout("no answer in time") from None
-        self._due_s = math.inf
+        await self._send(self._transport, head + body if is_small else head, answer)
+        if not is_small:
+            await self._send(self._transport, body, answer)
+        exchange.sent = time.monotonic_ns()
+        exchange.phase = Phase.WAIT
+        while not answer.has_head:
+            await self._wait()
         exchange.head = time.monotonic_ns()
         exchange.phase = Phase.RECEIVE
         return answer
 
-    @property
-    def has_more(self) -> bool:
-        """Whether there is more of the answer to read, or may be."""
-        return bool(self._chunks) or self._answer is None or not self._answer.is_complete
-
-    async def read(self, idle_s: float) -> bytes:
-        """The next piece of the answer's body; empty at its end. Raises Broken, and TimeoutError."""
+    async def read(self) -> bytes:
+        """The next piece of the answer's body; empty at its end. Raises Broken."""
         answer = self._answer
         assert answer is not None  # noqa: S101 - an exchange is under way
-        if not self._chunks:
-            self._be_back_in(idle_s)
-            while not self._chunks:
-                if answer.is_complete:
-                    return b""
-                await self._wait()
-            self._due_s = math.inf
+        while not self._chunks:
+            if answer.is_complete:
+                return b""
+            await self._wait()
         chunk = self._chunks.popleft()
         self._held_bytes -= len(chunk)
         if not self._is_reading and self._held_bytes < HIGH_WATER_BYTES:
@@ -128,7 +103,6 @@ class Connection(asyncio.Protocol):
     def finish(self) -> bool:
         """The exchange is over, wherever it stands. Returns whether the connection can take another."""
         answer, self._answer = self._answer, None
-        self._due_s = math.inf
         self._chunks.clear()
         self._held_bytes = 0
         is_spent = answer is not None and not (answer.is_complete and answer.keeps_alive)
@@ -162,28 +136,6 @@ class Connection(asyncio.Protocol):
     def _wake(self) -> None:
         if self._woken is not None and not self._woken.done():
             self._woken.set_result(None)
-
-    def _be_back_in(self, limit_s: float) -> None:
-        """What is waited for from now on is late after that. Most of it is not: the timer is left alone."""
-        loop = asyncio.get_running_loop()
-        self._due_s = loop.time() + limit_s
-        if self._timer is not None and self._timer.when() > self._due_s:
-            self._timer.cancel()
-            self._timer = None
-        if self._timer is None:
-            self._timer = loop.call_at(self._due_s, self._check_time)
-
-    def _check_time(self) -> None:
-        self._timer = None
-        if self._due_s == math.inf:
-            return
-        left_s = self._due_s - asyncio.get_running_loop().time()
-        if left_s > 0:
-            self._be_back_in(left_s)
-            return
-        self._error = TimeoutError()
-        self.close()
-        self._wake()
 
     def _resume_reading(self) -> None:
         if not self._is_reading and self._transport is not None and not self.is_closed:
@@ -227,9 +179,6 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended(is_cut=exc is not None or self.is_closed)  # the latter: by us
         self._transport = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if self._on_closed is not None:
             self._on_closed(self)
             self._on_closed = None

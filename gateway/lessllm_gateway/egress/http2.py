@@ -1,6 +1,6 @@
 """HTTP/2, by httpx's own transports and httpx-socks: for providers that are configured so.
 
-The same interface as that of our own: an Exchange is filled from httpcore's trace events, and failures
+The same interface as our own transport: an Exchange is filled from httpcore's trace events, and failures
 become the same exceptions. Both go less far: names are resolved inside `tcp_connect_ns`, and httpx-socks
 tells nothing of how it connects, so those phases stay unknown.
 """
@@ -21,11 +21,10 @@ from lessllm_gateway.egress.dialer import DialError, Patience, Place
 from lessllm_gateway.egress.exchange import Exchange, Phase
 from lessllm_gateway.egress.handshake import Refused, refusal
 from lessllm_gateway.egress.hops import Hop, Kind
-from lessllm_gateway.egress.message import Request
 from lessllm_gateway.egress.pool import Limits, PoolFull
 
 
-class Http2Transport:
+class Http2Transport(httpx.AsyncBaseTransport):
     """Requests to one place, multiplexed where the server can."""
 
     def __init__(self, place: Place, patience: Patience, limits: Limits, *, http2: bool = True) -> None:
@@ -35,30 +34,18 @@ class Http2Transport:
         self._handshake_s = patience.handshake_s
         self._transport = _library_transport(place, limits, http2=http2)
 
-    async def ask(self, request: Request) -> "Http2Response":
-        """As message.Transport."""
-        exchange = request.exchange
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """As `Transport.handle_async_request`."""
+        exchange: Exchange = request.extensions["exchange"]
         if self._hop is not None:
             exchange.remote_dns = self._hop.resolves_names
+        request.url = _Url(request.url, request.extensions.pop("target"))
+        request.extensions["timeout"]["connect"] = self._connect_s
         tracer = _Tracer(exchange, self._handshake_s if self._tunnels else None)
-        sent = httpx.Request(
-            request.method,
-            request.origin,
-            headers=request.headers,
-            stream=httpx.ByteStream(request.body),
-            extensions={
-                "timeout": {
-                    "connect": self._connect_s,
-                    "pool": request.pool_s,
-                    "read": request.first_byte_s,
-                },
-                "trace": tracer.trace,
-            },
-        )
-        sent.url = _Url(request.origin, request.target)  # a request makes a plain one of it
+        request.extensions["trace"] = tracer.trace
         try:
             async with tracer.limit:
-                return Http2Response(await self._transport.handle_async_request(sent))
+                return await self._transport.handle_async_request(request)
         except httpx.PoolTimeout as error:
             raise PoolFull("all pool.max_per_host connections to it are in use") from error
         except (httpx.TransportError, *_SOCKS_ERRORS) as error:
@@ -73,26 +60,6 @@ class Http2Transport:
     async def aclose(self) -> None:
         """Close its connections."""
         await self._transport.aclose()
-
-
-class Http2Response:
-    """As message.Response."""
-
-    def __init__(self, response: httpx.Response) -> None:
-        self.status = response.status_code
-        self.headers = response.headers.raw
-        self.is_read = False
-        self._response = response
-        self._chunks = aiter(response.stream)  # type: ignore[arg-type]  # httpx types it as sync or async
-
-    async def read(self, idle_s: float) -> bytes:
-        async with asyncio.timeout(idle_s):
-            chunk = await anext(self._chunks, b"")
-        self.is_read = not chunk
-        return chunk
-
-    async def aclose(self) -> None:
-        await self._response.aclose()
 
 
 def _library_transport(place: Place, limits: Limits, *, http2: bool) -> httpx.AsyncBaseTransport:
@@ -126,8 +93,8 @@ def _library_transport(place: Place, limits: Limits, *, http2: bool) -> httpx.As
 class _Url(httpx.URL):
     """One whose path goes out byte for byte. httpcore would take the extension `target` for CONNECT's too."""
 
-    def __init__(self, origin: str, target: bytes) -> None:
-        super().__init__(origin)
+    def __init__(self, url: httpx.URL, target: bytes) -> None:
+        super().__init__(url)
         self._target = target
 
     @property

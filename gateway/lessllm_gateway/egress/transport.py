@@ -1,42 +1,50 @@
-"""HTTP/1.1 over the pool: one request out, one answer in.
+"""httpx's AsyncBaseTransport over the pool: one request out, one response in, at a tenth of the cost.
 
-Nothing is sent twice, but for a method that may be, when a kept connection turns out to be closed.
+What enters must be whole: the body in memory, Host and Content-Length among the headers. They leave byte
+for byte. The request's extensions say more: `target`, the path as raw bytes; `exchange`, where the phases
+are noted; `timeout`, as httpx means it: `pool`, and `read` for sending and the answer's head. What comes
+after is the caller's to limit. Nothing is sent twice, but for a method that may be, when a kept connection
+turns out to be closed.
 """
+
+import asyncio
+from collections.abc import AsyncIterator
 
 import httpx
 
-from lessllm_gateway.credentials import RawHeaders
 from lessllm_gateway.egress.answer import Broken
 from lessllm_gateway.egress.connection import Connection
 from lessllm_gateway.egress.dialer import DialError, Place
-from lessllm_gateway.egress.exchange import Phase
-from lessllm_gateway.egress.message import Request
+from lessllm_gateway.egress.exchange import Exchange, Phase
 from lessllm_gateway.egress.pool import Pool
 
 _REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
-class PooledTransport:
+class Transport(httpx.AsyncBaseTransport):
     """Requests to one place. Any number of transports share a pool, which is closed by its owner."""
 
     def __init__(self, pool: Pool, place: Place) -> None:
         self._pool = pool
         self._place = place
 
-    async def ask(self, request: Request) -> "PooledResponse":
-        """The answer, its body still to come.
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The response, its body still to come.
 
         Raises DialError, PoolFull, Broken, and httpx's LocalProtocolError, WriteTimeout and ReadTimeout.
         """
-        exchange, head = request.exchange, _head(request, self._place)
+        exchange: Exchange = request.extensions["exchange"]
+        timeout: dict[str, float] = request.extensions["timeout"]
+        head, body = _head(request, self._place), request.read()
         while True:
-            connection = await self._pool.lend(self._place, exchange, request.pool_s)
+            connection = await self._pool.lend(self._place, exchange, timeout["pool"])
             try:
-                answer = await connection.exchange(
-                    request.method, head, request.body, exchange, request.first_byte_s
-                )
+                async with asyncio.timeout(timeout["read"]):
+                    answer = await connection.exchange(request.method, head, body, exchange)
             except BaseException as error:
                 self._pool.give_back(connection)
+                if isinstance(error, TimeoutError):
+                    raise _timed_out(exchange) from None
                 may_repeat = exchange.reused and request.method in _REPEATABLE
                 if isinstance(error, Broken) and not error.received and may_repeat:
                     continue
@@ -45,53 +53,35 @@ class PooledTransport:
                 self._pool.give_back(connection)
                 text = "the proxy wants another user name and password (it answered with 407)"
                 raise DialError(Phase.PROXY_HANDSHAKE, "proxy_auth_failed", text)
-            return PooledResponse(answer.status, answer.headers, self._pool, connection)
-
-    async def aclose(self) -> None:
-        """The connections are the pool's."""
+            stream = _Body(self._pool, connection)
+            return httpx.Response(answer.status, headers=answer.headers, stream=stream)
 
 
-class PooledResponse:
-    """As message.Response. The connection goes back with the last piece."""
+class _Body(httpx.AsyncByteStream):
+    """A response's body, a piece for each network read. The connection goes back with the last one."""
 
-    __slots__ = ("_connection", "_pool", "headers", "status")
-
-    def __init__(self, status: int, headers: RawHeaders, pool: Pool, connection: Connection) -> None:
-        self.status = status
-        self.headers = headers
+    def __init__(self, pool: Pool, connection: Connection) -> None:
         self._pool = pool
         self._connection: Connection | None = connection
 
-    @property
-    def is_read(self) -> bool:
-        return self._connection is None
-
-    async def read(self, idle_s: float) -> bytes:
-        connection = self._connection
-        if connection is None:
-            return b""
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            chunk = await connection.read(idle_s)
-        except BaseException:
-            self._give_back(connection)
-            raise
-        if not connection.has_more:
-            self._give_back(connection)
-        return chunk
+            while self._connection is not None and (chunk := await self._connection.read()):
+                yield chunk
+        finally:
+            await self.aclose()
 
     async def aclose(self) -> None:
         if self._connection is not None:
-            self._give_back(self._connection)
-
-    def _give_back(self, connection: Connection) -> None:
-        self._connection = None
-        self._pool.give_back(connection)
+            self._pool.give_back(self._connection)
+            self._connection = None
 
 
-def _head(request: Request, place: Place) -> bytes:
-    target, headers = request.target, request.headers
+def _head(request: httpx.Request, place: Place) -> bytes:
+    target: bytes = request.extensions["target"]
+    headers = request.headers.raw
     if place.origin is None and place.hop is not None:  # a proxy that forwards wants to know whereto
-        target = request.origin.encode() + target
+        target = str(request.url.copy_with(raw_path=b"/")).encode()[:-1] + target
         if place.hop.credentials is not None:
             headers = [*headers, (b"Proxy-Authorization", place.hop.credentials.basic)]
     lines = [b"%b %b HTTP/1.1" % (request.method.encode(), target)]
@@ -101,3 +91,9 @@ def _head(request: Request, place: Place) -> bytes:
     if b" " in target or b"\0" in head or head.count(b"\r") != breaks or head.count(b"\n") != breaks:
         raise httpx.LocalProtocolError("the request's path or a header holds what HTTP does not allow")
     return head
+
+
+def _timed_out(exchange: Exchange) -> httpx.TimeoutException:
+    if exchange.phase is Phase.SEND:
+        return httpx.WriteTimeout("the request could not be sent in time")
+    return httpx.ReadTimeout("no answer in time")

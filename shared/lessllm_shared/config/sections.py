@@ -258,7 +258,6 @@ class Gateway(Section):
 
     host: str = "127.0.0.1"
     port: Port = 8000
-    workers: Annotated[int, Field(ge=1, le=64)] = 1  # processes at that port, each a gateway of its own
     allowed_hosts: tuple[str, ...] = ()  # besides loopback names
     default_provider: str = "openai"
     max_request_bytes: Annotated[int, Field(ge=1024)] = 50 * 1024 * 1024

@@ -4,15 +4,14 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+import httpx
 from gateway.egress.servers import until
 from lessllm_gateway.egress.dialer import Dialer, Patience, Place
 from lessllm_gateway.egress.exchange import Exchange
 from lessllm_gateway.egress.hops import Hop, Kind, Origin
-from lessllm_gateway.egress.message import Request, Response, Transport
 from lessllm_gateway.egress.pool import Limits, Pool
-from lessllm_gateway.egress.transport import PooledTransport
+from lessllm_gateway.egress.transport import Transport
 
 PATIENCE = Patience(5, 5)
 LIMITS = Limits(connections=10, per_place=10, keepalive_s=60)
@@ -36,13 +35,20 @@ def request(
     read_s: float = 5,
     pool_s: float = 5,
     headers: list[tuple[bytes, bytes]] | None = None,
-) -> Request:
-    parts = urlsplit(url)
-    target = url.partition("://")[2].removeprefix(parts.netloc) or "/"
+) -> httpx.Request:
+    host = httpx.URL(url).netloc
     length = [(b"content-length", b"%d" % len(body))]
-    all_headers = [(b"host", parts.netloc.encode()), *length, *(headers or [])]
-    origin = f"{parts.scheme}://{parts.netloc}"
-    return Request(method, origin, target.encode(), all_headers, body, Exchange(), pool_s, read_s)
+    return httpx.Request(
+        method,
+        url,
+        headers=[(b"host", host), *length, *(headers or [])],
+        stream=httpx.ByteStream(body),
+        extensions={
+            "target": httpx.URL(url).raw_path,
+            "timeout": {"pool": pool_s, "read": read_s},
+            "exchange": Exchange(),
+        },
+    )
 
 
 def place_of(hop: Hop | None, origin: Origin, trusting: ssl.SSLContext) -> Place:
@@ -50,31 +56,25 @@ def place_of(hop: Hop | None, origin: Origin, trusting: ssl.SSLContext) -> Place
     return Place.of(hop, origin, trusting, trusting if hop is not None and hop.kind is Kind.HTTPS else None)
 
 
-async def called(transport: Transport, asked: Request | None = None) -> Called:
+async def called(transport: httpx.AsyncBaseTransport, asked: httpx.Request | None = None) -> Called:
     """The whole answer."""
     asked = asked or request()
-    response = await transport.ask(asked)
+    response = await transport.handle_async_request(asked)
     try:
-        body = b"".join([chunk async for chunk in pieces(response)])
+        body = b"".join([chunk async for chunk in response.stream])
     finally:
         await response.aclose()
-    return Called(response.status, response.headers, body, asked.exchange)
-
-
-async def pieces(response: Response, idle_s: float = 5) -> AsyncIterator[bytes]:
-    """The body's, one for each network read."""
-    while piece := await response.read(idle_s):
-        yield piece
+    return Called(response.status_code, response.headers.raw, body, asked.extensions["exchange"])
 
 
 @contextlib.asynccontextmanager
 async def pooled(
     place: Place, limits: Limits = LIMITS, dialer: Dialer | None = None
-) -> AsyncIterator[tuple[Pool, PooledTransport]]:
+) -> AsyncIterator[tuple[Pool, Transport]]:
     """A pool, and a transport to one place. At the end nothing may be lent."""
     pool = Pool(dialer or Dialer(PATIENCE), limits)
     try:
-        yield pool, PooledTransport(pool, place)
+        yield pool, Transport(pool, place)
         await until(lambda: pool.open_count == pool.idle_count and not pool.waiting_count)
     finally:
         await pool.close()

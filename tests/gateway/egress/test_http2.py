@@ -133,7 +133,7 @@ async def refusal(
         with pytest.raises(DialError) as caught:
             await called(transport, asked)
     assert "s3cret" not in f"{caught.value!r}{caught.value.text}"
-    assert caught.value.phase is asked.exchange.phase
+    assert caught.value.phase is asked.extensions["exchange"].phase
     return caught.value
 
 
@@ -254,7 +254,7 @@ async def test_no_connection_becomes_free_in_time(serving, trusting_h2):
         url = f"https://localhost:{server.port}/"
         place = Place(None, Origin(True, "localhost", server.port), trusting_h2)
         async with opened(place, limits=Limits(1, 1, 60)) as transport:
-            first = await transport.ask(request(url))
+            first = await transport.handle_async_request(request(url))
             with pytest.raises(PoolFull):
                 await called(transport, request(url, pool_s=0.1))
             await first.aclose()

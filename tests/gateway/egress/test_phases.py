@@ -8,7 +8,7 @@ import contextlib
 import time
 
 import pytest
-from gateway.egress.calls import PATIENCE, pieces, place_of, pooled, request
+from gateway.egress.calls import PATIENCE, place_of, pooled, request
 from gateway.egress.servers import HOST, Proxy, Server, read_request, relay
 from lessllm_gateway.egress import tcp
 from lessllm_gateway.egress.dialer import Dialer
@@ -110,23 +110,23 @@ async def measured(delay: Delay, transport, url: str, body: bytes) -> tuple[dict
     """The durations of a call's phases, and its own."""
     start = time.monotonic_ns()
     if delay.phase == "pool":
-        first = await transport.ask(request(url))
+        first = await transport.handle_async_request(request(url))
         start = time.monotonic_ns()
         holding = asyncio.ensure_future(release(delay, first))
     asked = request(url, body=body)
-    response = await transport.ask(asked)
-    async for _ in pieces(response):
+    response = await transport.handle_async_request(asked)
+    async for _ in response.stream:
         pass
     end = time.monotonic_ns()
     if delay.phase == "pool":
         await holding
-    exchange = asked.exchange
+    exchange = asked.extensions["exchange"]
     return {**dict(exchange.durations_ns()), "receive": end - exchange.head}, end - start
 
 
 async def release(delay: Delay, response) -> None:
     await delay.at("pool")
-    async for _ in pieces(response):
+    async for _ in response.stream:
         pass
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-from gateway.egress.calls import LIMITS, PATIENCE, called, pieces, place_of, pooled, request
+from gateway.egress.calls import LIMITS, PATIENCE, called, place_of, pooled, request
 from gateway.egress.servers import (
     HELLO,
     HOST,
@@ -151,7 +151,7 @@ async def test_the_same_by_the_libraries(way, kind, credentials, tls):
 async def test_a_request_leaves_byte_for_byte(way):
     async with way() as there, pooled(there.place) as (_, transport):
         asked = request(there.url, "PATCH", b"{}", headers=[(b"X-Odd", b"\xe9 \t,;"), (b"x-odd", b"")])
-        asked.target = b"//a%2fb/../\xe9?q=|'#\x22"
+        asked.extensions["target"] = b"//a%2fb/../\xe9?q=|'#\x22"
         await called(transport, asked)
         (seen,) = there.upstream.asked
     host = httpx.URL(there.url).netloc
@@ -198,7 +198,7 @@ async def test_a_proxy_that_forwards_is_told_whereto_and_who_asks(url, target, c
 async def test_what_would_be_another_request_is_not_sent(way, target, header):
     async with way() as there, pooled(there.place) as (pool, transport):
         asked = request(there.url, headers=[(b"x-a", header)])
-        asked.target = target
+        asked.extensions["target"] = target
         with pytest.raises(httpx.LocalProtocolError):
             await called(transport, asked)
         assert pool.open_count == 0 and not there.upstream.asked
@@ -230,12 +230,12 @@ async def test_an_answer_that_is_left_unread_ends_its_connection(way):
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello"
     async with way(answer=answer) as there, pooled(there.place) as (pool, transport):
         for _ in range(2):
-            response = await transport.ask(request(there.url))
+            response = await transport.handle_async_request(request(there.url))
             await response.aclose()
             await response.aclose()
             assert pool.open_count == 0
-        response = await transport.ask(request(there.url))
-        async for chunk in pieces(response):
+        response = await transport.handle_async_request(request(there.url))
+        async for chunk in response.stream:
             assert chunk == b"hello"
             break
         await response.aclose()
@@ -273,7 +273,7 @@ async def test_only_what_may_be_repeated_is_sent_again_over_a_connection_that_tu
         else:
             with pytest.raises(Broken) as broken:
                 await called(transport, asked)
-            assert broken.value.received == bool(answer) and asked.exchange.reused
+            assert broken.value.received == bool(answer) and asked.extensions["exchange"].reused
             assert pool.open_count == 0
         seen = there.upstream.asked
         assert len({one.connection for one in seen}) == count - 1
@@ -322,16 +322,16 @@ async def test_an_answer_that_does_not_come_in_time_ends_its_connection(way, ans
         asked = request(there.url, read_s=0.1)
         with pytest.raises(httpx.ReadTimeout):
             await called(transport, asked)
-        assert asked.exchange.phase is Phase.WAIT and pool.open_count == 0
+        assert asked.extensions["exchange"].phase is Phase.WAIT and pool.open_count == 0
 
 
 async def test_a_connection_that_does_not_become_free_in_time_is_told_with_its_limit(way):
     async with way() as there, pooled(there.place, Limits(5, 1, 60)) as (pool, transport):
-        first = await transport.ask(request(there.url))
+        first = await transport.handle_async_request(request(there.url))
         asked = request(there.url, pool_s=0.1)
         with pytest.raises(PoolFull, match="max_per_host"):
             await called(transport, asked)
-        assert asked.exchange.phase is Phase.POOL and pool.waiting_count == 0
+        assert asked.extensions["exchange"].phase is Phase.POOL and pool.waiting_count == 0
         await first.aclose()
 
 
@@ -362,13 +362,13 @@ async def test_who_leaves_in_any_phase_leaves_nothing_behind(phase, trusting):
                 calls = [asyncio.ensure_future(called(transport, request()))] if phase is Phase.POOL else []
                 await asyncio.sleep(0)
                 calls.append(asyncio.ensure_future(called(transport, asked)))
-                await until(lambda: asked.exchange.phase is phase)
+                await until(lambda: asked.extensions["exchange"].phase is phase)
                 await asyncio.sleep(0.02)
                 for call in reversed(calls):
                     call.cancel()
                     with pytest.raises(asyncio.CancelledError):
                         await call
-                assert asked.exchange.phase is phase
+                assert asked.extensions["exchange"].phase is phase
                 assert (pool.open_count, pool.waiting_count) == (0, 0)
 
 
@@ -405,10 +405,11 @@ async def suffered(transport, misdeed: Misdeed) -> None:
     """The call fails as it should, with what of the body came before."""
     body, limit_s = b"", 0.1 if misdeed.error in {httpx.ReadTimeout, TimeoutError} else 5
     with pytest.raises(misdeed.error):  # noqa: PT012 - an answer has two parts
-        response = await transport.ask(request(read_s=limit_s))
+        response = await transport.handle_async_request(request(read_s=limit_s))
         try:
-            async for chunk in pieces(response, limit_s):
-                body += chunk
+            async with asyncio.timeout(limit_s):
+                async for chunk in response.stream:
+                    body += chunk
         finally:
             await response.aclose()
     assert body == misdeed.body
