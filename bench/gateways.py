@@ -63,11 +63,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="one round of 0.5 s, 100 open streams: a look")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the samples to it")
-    options = parser.parse_args()
-    machine.need_two_cores(parser)
-    if options.rounds < 1 or options.seconds <= 0:
-        parser.error("at least one round, of more than no time")
-    return options
+    return machine.options_of_rounds(parser)
 
 
 def _table(headings: list[str], rows: Iterable[list[str]]) -> Table:

@@ -35,6 +35,15 @@ def need_two_cores(parser: argparse.ArgumentParser) -> None:
         parser.error("needs Linux and two cores")
 
 
+def options_of_rounds(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The command's, among them --rounds and --seconds of a sample, where there are two cores."""
+    options = parser.parse_args()
+    need_two_cores(parser)
+    if options.rounds < 1 or options.seconds <= 0:
+        parser.error("at least one round, of more than no time")
+    return options
+
+
 def busy_s() -> float:
     """Seconds in which a core was not idle since it was started, all cores together."""
     ticks = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]

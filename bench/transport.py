@@ -58,11 +58,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--tls", action="store_true", help="speak TLS with the upstream")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write figures and samples to it")
-    options = parser.parse_args()
-    machine.need_two_cores(parser)
-    if options.rounds < 1 or options.seconds <= 0:
-        parser.error("at least one round, of more than no time")
-    return options
+    return machine.options_of_rounds(parser)
 
 
 def _missing() -> dict[str, str]:

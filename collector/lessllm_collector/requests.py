@@ -54,16 +54,22 @@ def _digest(secret: bytes) -> bytes:
 
 async def read_json(request: Request, kind: type[_T]) -> _T:
     """The body as `kind`. Raises Refusal."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
-        raise Refusal(415, "unsupported_media_type", f"send {JSON}")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise Refusal(413, "body_too_large", f"the body is larger than {MAX_BODY_BYTES // 1024} KB")
+    body = await read_body(request, JSON, MAX_BODY_BYTES)
     try:
-        return msgspec.json.decode(bytes(body), type=kind)
+        return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise Refusal(400, "invalid_request", str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refusal(400, "invalid_json", f"the body is no valid JSON: {error}") from None
+
+
+async def read_body(request: Request, media_type: str, max_bytes: int) -> bytes:
+    """All of it, if it is of that kind and not larger. Raises Refusal."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != media_type:
+        raise Refusal(415, "unsupported_media_type", f"send {media_type}")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > max_bytes:
+            raise Refusal(413, "body_too_large", f"the body is larger than {max_bytes // 1024} KB")
+    return bytes(body)

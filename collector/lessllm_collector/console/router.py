@@ -30,6 +30,7 @@ from lessllm_collector.console.door import SignInWanted
 from lessllm_collector.console.language import COOKIE as LANGUAGE_COOKIE
 from lessllm_collector.console.language import LANGUAGES
 from lessllm_collector.errors import Refusal, described
+from lessllm_collector.requests import read_body
 from lessllm_collector.store import StoreError
 
 _PAGES = (overview, calls, call, compare, suggestions, sql, system)
@@ -136,15 +137,8 @@ async def form_fields(request: Request) -> dict[str, str]:
     """The fields of a form that one of our pages sends. Raises Refusal."""
     if "origin" not in request.headers:
         raise Refusal(403, "cross_origin", "forms are taken from pages of this service only")
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
-        raise Refusal(415, "unsupported_media_type", "send application/x-www-form-urlencoded")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_FORM_BYTES:
-            raise Refusal(413, "body_too_large", f"the form is larger than {_MAX_FORM_BYTES // 1024} KB")
+    body = await read_body(request, "application/x-www-form-urlencoded", _MAX_FORM_BYTES)
     try:
-        return dict(parse_qsl(bytes(body).decode(), keep_blank_values=True, max_num_fields=100))
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100))
     except ValueError as error:
         raise Refusal(400, "invalid_form", f"the form can't be read: {error}") from None

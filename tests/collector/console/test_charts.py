@@ -17,7 +17,6 @@ from lessllm_collector.console.charts import (
     columns,
     lines,
     scales,
-    sparkline,
     strips,
     waterfall,
 )
@@ -175,7 +174,6 @@ def test_whatever_goes_in_the_markup_is_whole_and_holds_it_as_text_only(name, va
         lines(name, times, series, written, WORDS, band=(0, 1)),
         columns(name, times, series, written, WORDS),
         bars(name, [Bar(name, values, link=f"?model={name}")], written, WORDS, parts=[name] * len(values)),
-        sparkline(values, name),
         strips(name, edges, [Strip(name, counts, {name: values[0]})], written, WORDS, total=name),
         waterfall(name, spans, written, WORDS),
     ]

@@ -7,7 +7,6 @@ bars is one. None is unknown: a gap, never 0. Each chart says in text what it sh
 
 from lessllm_collector.console.charts.bars import Bar, bars
 from lessllm_collector.console.charts.lines import Series, columns, lines
-from lessllm_collector.console.charts.sparkline import sparkline
 from lessllm_collector.console.charts.strips import Strip, strips
 from lessllm_collector.console.charts.waterfall import Span, waterfall
 from lessllm_collector.console.charts.words import Words
@@ -21,7 +20,6 @@ __all__ = [
     "bars",
     "columns",
     "lines",
-    "sparkline",
     "strips",
     "waterfall",
 ]

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from lessllm_collector.console.charts import axis as axes
 from lessllm_collector.console.charts import scales
-from lessllm_collector.console.charts.elements import element, percent
+from lessllm_collector.console.charts.elements import element
 from lessllm_collector.console.charts.figure import figure, nothing
 from lessllm_collector.console.charts.words import Words
 
-_HEIGHT, _AXIS = 36, 18
+_HEIGHT = 36
 _WIDTH = 1000  # of the strip's own units
 
 
@@ -43,7 +44,7 @@ def strips(
     head = element(
         "tr",
         element("td"),
-        element("td", _axis(axis, write), class_="strip"),
+        element("td", axes.axis(axis, write), class_="strip"),
         *(element("th", name, scope="col", class_="number") for name in (*names, total)),
     )
     body = [_row(row, edges, axis, write) for row in shown]
@@ -93,15 +94,3 @@ def _outline(counts: Sequence[int], edges: Sequence[float], axis: scales.Scale) 
         steps.append(f"L{axis.at(low) * _WIDTH:.1f} {y:.1f}L{axis.at(high) * _WIDTH:.1f} {y:.1f}")
     first, last = axis.at(edges[0]) * _WIDTH, axis.at(edges[-1]) * _WIDTH
     return f"M{first:.1f} {_HEIGHT}{''.join(steps)}L{last:.1f} {_HEIGHT}Z"
-
-
-def _axis(axis: scales.Scale, write: Callable[[float | None], str]) -> Markup:
-    labels = []
-    for number, tick in enumerate(axis.ticks):
-        place = axis.at(tick)
-        anchor = "start" if place < 0.04 else "end" if place > 0.96 else "middle"
-        kind = "x every-other" if number % 2 else "x"
-        labels.append(
-            element("text", write(tick), x=percent(place), y=_AXIS - 5, text_anchor=anchor, class_=kind)
-        )
-    return element("svg", *labels, width="100%", height=_AXIS, aria_hidden="true")

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from lessllm_collector.console.charts import axis as axes
 from lessllm_collector.console.charts import scales
 from lessllm_collector.console.charts.elements import element, percent
 from lessllm_collector.console.charts.figure import figure, nothing
 from lessllm_collector.console.charts.words import Words
 
-_HEIGHT, _AXIS = 16, 18
+_HEIGHT = 16
 _LEAST = 0.002  # of the width: a hair's breadth
 _APART = 0.005  # closer ticks would hide what they are on
 
@@ -40,7 +41,7 @@ def waterfall(
     head = element(
         "tr",
         element("td"),
-        element("td", _axis(whole, write), class_="span"),
+        element("td", axes.axis(whole, write), class_="span"),
         element("td"),
         aria_hidden="true",
     )
@@ -89,15 +90,3 @@ def _shapes(span: Span, whole: scales.Scale, *, is_moment: bool) -> Iterator[Mar
             continue
         drawn = place
         yield element("line", x1=percent(place), x2=percent(place), y1="3", y2=_HEIGHT - 3, class_="tick")
-
-
-def _axis(whole: scales.Scale, write: Callable[[float | None], str]) -> Markup:
-    labels = []
-    for number, tick in enumerate(whole.ticks):
-        place = whole.at(tick)
-        anchor = "start" if place < 0.04 else "end" if place > 0.9 else "middle"
-        kind = "x every-other" if number % 2 else "x"
-        labels.append(
-            element("text", write(tick), x=percent(place), y=_AXIS - 5, text_anchor=anchor, class_=kind)
-        )
-    return element("svg", *labels, width="100%", height=_AXIS, aria_hidden="true")
